@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Start the course: make .venv beside this file, once, then run a command of warmup-course in it.
+
+    python3 start.py lab          open the lessons in JupyterLab
+    python3 start.py restore 03   a fresh copy of lesson 03; yours is kept beside it
+    python3 start.py run          execute the lessons and say which cells fail
+    python3 start.py test         run all checks; "test --fast": unit tests; "test 03": one lesson
+    python3 start.py refresh      for authors: execute and normalise the stored lessons
+    python3 start.py bench        measure how fast the sweeps are
+
+Each command explains itself: python3 start.py lab --help
+
+    --torch cpu    take PyTorch's own build without GPU support (on Linux, several GB smaller than the usual one)
+    --torch cuda   take PyTorch's own build for NVIDIA GPUs
+
+The first start needs the network and about 2 GB of disk; --torch is remembered. To start over, delete .venv.
+"""
+
+import sys
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+# Comes first, and nothing in this file needs more than Python 3.6 to be read, so that an old Python gets this far.
+if not OLDEST <= sys.version_info[:2] <= NEWEST:
+    sys.exit(
+        "start.py: the course needs Python {}.{} to {}.{}, and this is Python {}.{} ({}).\n".format(
+            *OLDEST + NEWEST + sys.version_info[:2] + (sys.executable,)
+        )
+        + "Install one of these, from python.org or your package manager, and start with it: python3.12 start.py lab"
+    )
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+# What is installed, see goal_for(). Written when all of it is, and only then.
+STAMP = VENV / "installed.json"
+
+# PyTorch's own wheel indexes (cu130: its stable CUDA build since torch 2.11). Not tried by the authors.
+INDEXES = {"cpu": "https://download.pytorch.org/whl/cpu", "cuda": "https://download.pytorch.org/whl/cu130"}
+GIGABYTES = {"default": 2.0, "cpu": 2.0, "cuda": 8.0}
+
+Lock = tuple[int, ...]  # the file descriptors that hold the lock of only_one_installation()
+
+
+def main(arguments: list[str]) -> int:
+    torch, command = take_torch(arguments)
+    if not command or command[0] in ("-h", "--help", "help"):
+        print(__doc__)
+        return 0
+    for name in ("pyproject.toml", "constraints.txt"):
+        if not (ROOT / name).is_file():
+            fail(f"{name} is not beside start.py.", "Run start.py inside the complete course folder.")
+    tests = command[0] == "test"
+    if not is_ready(goal_for(torch, tests)):
+        with only_one_installation() as lock:
+            goal = goal_for(torch, tests)  # another one may have ended just now
+            if not is_ready(goal):
+                install(goal, lock)
+    return hand_over([str(PYTHON), "-m", "warmup_course.cli", *command])
+
+
+def take_torch(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The value of --torch, wherever it stands, and the other arguments."""
+    torch, others, remaining = None, [], iter(arguments)
+    for argument in remaining:
+        name, equals, value = argument.partition("=")
+        if name == "--torch":
+            torch = value if equals else next(remaining, "")
+            if torch not in INDEXES:
+                fail(f"--torch must be cpu or cuda, got {torch!r}.")
+        else:
+            others.append(argument)
+    return torch, others
+
+
+def goal_for(torch: str | None, tests: bool) -> dict[str, Any]:
+    """What .venv is to hold. Where the stamp says anything else, there is something to install."""
+    installed = read_stamp()
+    return {
+        "folder": str(VENV),  # a virtual environment works only where it was made
+        "python": "{}.{}".format(*sys.version_info[:2]),
+        "torch": torch or installed.get("torch", "default"),
+        "tests": tests or installed.get("tests", False),
+        "requirements": hashlib.sha256(read("pyproject.toml") + read("constraints.txt")).hexdigest(),
+    }
+
+
+def is_ready(goal: dict[str, Any]) -> bool:
+    return PYTHON.exists() and read_stamp() == goal
+
+
+def read_stamp() -> dict[str, Any]:
+    try:
+        stamp = json.loads(STAMP.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def read(name: str) -> bytes:
+    return (ROOT / name).read_bytes().replace(b"\r\n", b"\n")
+
+
+def install(goal: dict[str, Any], lock: Lock) -> None:
+    """Bring .venv to the goal, from whatever state it is in."""
+    # pip can add packages to a sound .venv and change their versions; in any other case .venv is made anew.
+    installed = read_stamp()
+    sound = PYTHON.exists() and all(installed.get(key) == goal[key] for key in ("folder", "python", "torch"))
+    if sound:
+        print("Bringing .venv up to date:")
+        STAMP.unlink()  # whatever stops what follows, the next start sees it
+    else:
+        check_machine(GIGABYTES[goal["torch"]])
+        STAMP.unlink(missing_ok=True)
+        print("Setting up, this once:" if not VENV.exists() else "Making .venv anew, what is there is of no use here:")
+        run("virtual environment", [sys.executable, "-m", "venv", "--clear", str(VENV)], lock)
+
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-c", "constraints.txt"]
+    # PyTorch goes first and alone: its own index has its builds, but not our versions of the packages that it needs.
+    [version] = re.findall(r"^torch==(\S+)", read("constraints.txt").decode(), re.MULTILINE)
+    index = ["--index-url", INDEXES[goal["torch"]]] if goal["torch"] in INDEXES else []
+    run(f"PyTorch {version}, 200 MB or more", [*pip, "--no-deps", *index, f"torch=={version}"], lock)
+    run("JupyterLab and the course, 150 MB", [*pip, "--editable", ".[test]" if goal["tests"] else "."], lock)
+    STAMP.write_text(json.dumps(goal, indent=1), "utf-8")
+
+
+def check_machine(gigabytes: float) -> None:
+    """Stop where .venv cannot be made here, and say what to do."""
+    if Path(sys.prefix).resolve() == VENV:
+        fail(".venv has to be made anew, and this Python lives in it.", 'Type "deactivate" and start again.')
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        fail(
+            f"this Python ({sys.executable}) lacks venv or ensurepip, which make virtual environments.",
+            "On Debian and Ubuntu: sudo apt install python{}.{}-venv".format(*sys.version_info[:2]),
+            "Elsewhere, a Python from python.org has them.",
+        )
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < gigabytes and not VENV.exists():
+        fail(
+            f"the course needs about {gigabytes:.1f} GB, and the disk of {ROOT} has {free:.1f} GB free.",
+            f"Make {gigabytes - free:.1f} GB free and start again.",
+        )
+
+
+def run(what: str, command: list[str], lock: Lock) -> None:
+    """Run one step of the installation. It shows a dot now and then; its own words are shown only when it fails."""
+    print(f"  {what} ", end="", flush=True)
+    begin = time.monotonic()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, pass_fds=lock)
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(timeout=3)
+                except subprocess.TimeoutExpired:
+                    print(".", end="", flush=True)
+        except KeyboardInterrupt:  # the step gets it too
+            process.wait()
+            print()
+            fail("stopped. The next start repairs .venv.")
+        output.seek(0)
+        said = output.read()
+    if process.returncode:
+        print()
+        errors = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()
+        advice = "Then start again with the same command: what was downloaded is kept."
+        if re.search("connection broken|failed to establish|name resolution|timed out", said, re.IGNORECASE):
+            fail("the package index cannot be reached.", "Check the network, and the proxy where there is one.", advice)
+        fail(f"could not install: {what}. It says:", *errors[-4:], "Remove what is in the way.", advice)
+    print(f" {time.monotonic() - begin:.0f} s")
+
+
+@contextlib.contextmanager
+def only_one_installation() -> Iterator[Lock]:
+    """Wait for any other installation here, a step that a killed start.py left behind included.
+
+    The lock is on this file, and each step of the installation inherits it. Windows goes without.
+    """
+    if sys.platform == "win32":
+        yield ()
+        return
+    import fcntl
+
+    with open(__file__, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another installation is under way here; waiting for it to end.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # some network file systems have no locks
+            pass
+        yield (file.fileno(),)
+
+
+def hand_over(command: list[str]) -> int:
+    """Become the command; on Windows, where that is not possible, wait for it."""
+    if sys.platform != "win32":
+        sys.stdout.flush()
+        os.execv(command[0], command)
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the command gets it too, and decides what it means
+            pass
+
+
+def fail(*lines: str) -> NoReturn:
+    sys.exit("start.py: " + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,205 @@
+"""The command warmup-course, with the course's folders replaced by small ones."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from test_lesson_files import code, write_lesson
+
+from warmup_course import cli
+
+COMMANDS = ["lab", "restore", "run", "test", "refresh", "bench"]
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of two lessons, the second with a claim on lr."""
+    write_lesson(tmp_path / "notebooks/00_start_here.ipynb", code("print(seed)"))
+    write_lesson(tmp_path / "notebooks/01_claim.ipynb", code("assert lr < 1, 'too high'"))
+    for name in ("notebooks", "workspace", "benchmarks"):
+        monkeypatch.setattr(cli, "LESSONS" if name == "notebooks" else name.upper(), tmp_path / name)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_and_shows_examples(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    said = capsys.readouterr().out
+    assert f"examples:\n  warmup-course {command}" in said
+
+
+def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"\n    {command} " in said for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["restore", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
+        (["run", "00", "x"], "LESSON must be one of 00_start_here, 01_claim; got 'x'"),
+        (["test", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
+        (["refresh", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
+        (["run", "-p", "sed", "3"], "00_start_here has the parameters device, seed, lr; got 'sed'"),
+        (["bench", "speed"], "NAME must be one of (there are none); got 'speed'"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(course, arguments, told, capsys):
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err == f"warmup-course: {told}\n"
+
+
+def test_outside_the_course_folder_it_says_so(course, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "LESSONS", course / "elsewhere")
+    assert cli.main(["lab"]) == 2
+    assert "warmup-course works inside the complete course folder" in capsys.readouterr().err
+
+
+def test_executed_copies_never_replace_the_lessons(course, capsys):
+    assert cli.main(["run", "--out", str(course / "notebooks")]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
+    assert cli.main(["run", "-p", "lr", "1.5", "-p", "seed", "3", "--out", str(course / "there")]) == 1
+    lines = sorted(capsys.readouterr().out.splitlines())
+    assert [line.split(maxsplit=3)[::3] for line in lines[:2]] == [
+        ["00_start_here", "ok"],
+        ["01_claim", "In [2]: AssertionError: too high"],
+    ]
+    assert lines[2] == f"1 of 2 lessons ran; they are in {course / 'there'}"
+    executed = json.loads((course / "there/00_start_here.ipynb").read_text("utf-8"))
+    assert executed["cells"][-1]["outputs"][0]["text"] == ["3\n"]
+    assert cli.main(["run", "1", "--out", str(course / "there")]) == 0
+
+
+def test_refresh_stores_what_ran_and_leaves_what_failed(course, capsys):
+    bad = write_lesson(course / "notebooks/02_bad.ipynb", code("1 / 0"))
+    before = bad.read_text("utf-8")
+    assert cli.main(["refresh"]) == 1
+    lines = sorted(capsys.readouterr().out.splitlines())
+    assert [line.split(maxsplit=3)[3] for line in lines] == [
+        "changed",
+        "changed",
+        "In [2]: ZeroDivisionError: division by zero",
+    ]
+    assert bad.read_text("utf-8") == before
+    assert cli.main(["refresh", "00"]) == 0
+    assert capsys.readouterr().out.endswith("as it was\n")
+
+
+def test_restore_says_where_the_old_copy_is(course, capsys):
+    assert cli.main(["restore", "1"]) == 0
+    assert capsys.readouterr().out == "workspace/01_claim.ipynb is fresh.\n"
+    (course / "workspace/01_claim.ipynb").write_text("mine")
+    assert cli.main(["restore", "1"]) == 0
+    assert capsys.readouterr().out.endswith("Yours is kept as 01_claim.yours-1.ipynb.\n")
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """The commands that are run, with their environment; all fail."""
+    recorded: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(command: list[Any], **options: Any) -> SimpleNamespace:
+        recorded.append(([str(word) for word in command], options.get("env", {})))
+        return SimpleNamespace(returncode=1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return recorded
+
+
+def test_every_check_runs_even_if_all_fail(course, runs, capsys):
+    assert cli.main(["test"]) == 1
+    *units, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
+    assert [unit.split(" -n ")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
+    assert "--nbval-lax --nbval-current-env --nbval-cell-timeout=300" in lessons
+    assert "--dist loadfile" in lessons
+    assert lessons.endswith(f"{course / 'notebooks/00_start_here.ipynb'} {course / 'notebooks/01_claim.ipynb'}")
+    assert {environment["OMP_NUM_THREADS"] for _, environment in runs} == {"1"}
+    assert "FAILED: ruff check, ruff format, mypy, unit tests, lessons (cpu)" in capsys.readouterr().out
+
+
+def test_fast_leaves_out_the_lessons(course, runs):
+    cli.main(["test", "--fast"])
+    assert not any("nbval" in word for command, _ in runs for word in command)
+    assert runs[-1][0][-2:] == ["-m", "not notebook"]
+
+
+def test_one_lesson_is_checked_alone(course, runs):
+    cli.main(["test", "1"])
+    assert {command[-1] for command, _ in runs} == {"01_claim", str(course / "notebooks/01_claim.ipynb")}
+
+
+def test_checks_say_what_they_need(course, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "nbval" else name)
+    assert cli.main(["test"]) == 2
+    assert "the checks need nbval: python3 start.py test" in capsys.readouterr().err
+
+
+def test_bench_runs_the_scripts_and_passes_their_failure_on(course):
+    (course / "benchmarks").mkdir()
+    (course / "benchmarks/quick.py").write_text("from pathlib import Path; Path(__file__ + '.ran').touch()")
+    (course / "benchmarks/slow.py").write_text("raise SystemExit(3)")
+    assert cli.main(["bench", "quick"]) == 0
+    assert (course / "benchmarks/quick.py.ran").exists()
+    assert cli.main(["bench"]) == 3
+
+
+# ---- the real JupyterLab --------------------------------------------------------------------------------------------
+
+
+def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
+    """It serves lesson 00 without outputs, opens on it, and has the settings that keep it from calling out."""
+    code = (
+        "from pathlib import Path; from warmup_course import cli\n"
+        f"cli.LESSONS, cli.WORKSPACE = Path({str(course / 'notebooks')!r}), Path({str(course / 'workspace')!r})\n"
+        "cli.main(['lab', '--no-browser', '--port', '0'])"
+    )
+    homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
+    environment = os.environ | {name: str(tmp_path / name) for name in homes} | {"JUPYTER_TOKEN": "t"}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=log, stderr=log)
+    try:
+        address = wait_for_server(tmp_path / "JUPYTER_RUNTIME_DIR", process)
+
+        def get(path: str) -> Any:
+            request = urllib.request.Request(address + path, headers={"Authorization": "token t"})
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.url if path == "" else json.load(answer)
+
+        assert get("").removeprefix(address) == "lab/tree/00_start_here.ipynb"
+        names = {entry["name"] for entry in get("api/contents")["content"]}
+        assert names == {"00_start_here.ipynb", "01_claim.ipynb"}
+        cells = get("api/contents/00_start_here.ipynb")["content"]["cells"]
+        assert all(cell["outputs"] == [] for cell in cells)
+        settings = get("lab/api/settings/@jupyterlab/apputils-extension:notification")["schema"]["properties"]
+        assert settings["fetchNews"]["default"] == "false"
+        assert settings["checkForUpdates"]["default"] is False
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def wait_for_server(runtime: Path, process: subprocess.Popen[bytes]) -> str:
+    """The address of the one server whose files are in the folder, once it answers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        for path in runtime.glob("jpserver-*.json"):
+            try:
+                return str(json.loads(path.read_text())["url"])
+            except ValueError:  # it is being written
+                pass
+        time.sleep(0.1)
+    raise AssertionError("JupyterLab did not start")

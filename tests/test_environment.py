@@ -1,0 +1,80 @@
+"""pyproject.toml's ranges, constraints.txt's versions and environment.yml tell the same story."""
+
+import re
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+CONSTRAINTS = [
+    line for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")
+]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+
+BASE = [Requirement(text) for text in PROJECT["dependencies"]]
+TEST = [Requirement(text) for text in PROJECT["optional-dependencies"]["test"]]
+
+
+def pins() -> dict[str, str]:
+    """Canonical name -> version, of constraints.txt."""
+    requirements = [Requirement(line) for line in CONSTRAINTS]
+    return {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in requirements}
+
+
+def test_constraints_are_names_and_versions_only():
+    line = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*==[0-9]+(\.[0-9]+)*(; \w+ (==|<|!=) "[\w.]+")?')
+    assert [text for text in CONSTRAINTS if not line.fullmatch(text)] == []
+    assert len(pins()) == len(CONSTRAINTS)
+
+
+@pytest.mark.parametrize("requirement", BASE + TEST, ids=str)
+def test_each_direct_dependency_is_pinned_within_its_range(requirement: Requirement):
+    assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)])
+
+
+def test_everything_these_need_in_turn_is_pinned():
+    cuda = ("nvidia-", "cuda-", "triton")  # come with torch, and depend on its build
+    open_, seen = [*BASE, *TEST], set()
+    while open_:
+        requirement = open_.pop()
+        name = canonicalize_name(requirement.name)
+        if requirement.url is None and (name, *requirement.extras) not in seen and not name.startswith(cuda):
+            seen.add((name, *requirement.extras))
+            for text in distribution(name).requires or ():
+                needed = Requirement(text)
+                extras = requirement.extras or {""}
+                if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                    open_.append(needed)
+    assert {name for name, *_ in seen} - set(pins()) == set()
+
+
+def test_conda_specs_are_well_formed():
+    spec = re.compile(r"[a-z0-9][a-z0-9._-]*((==|>=)[0-9]+(\.[0-9]+)*(,<[0-9]+(\.[0-9]+)*)?)?")
+    assert ENVIRONMENT["name"] == "warmup-course"
+    assert ENVIRONMENT["channels"] == ["conda-forge", "nodefaults"]
+    assert [text for text in conda_specs() if not spec.fullmatch(text)] == []
+    assert ENVIRONMENT["dependencies"][-1] == {"pip": ["-e ."]}
+
+
+def test_conda_gets_the_same_versions():
+    expected = {f"python{PROJECT['requires-python']}", "pip"}
+    for requirement in BASE:
+        name = canonicalize_name(requirement.name)
+        expected.add(f"{CONDA_NAMES.get(name, name)}=={pins()[name]}")
+    assert set(conda_specs()) == expected
+
+
+def conda_specs() -> list[str]:
+    return [spec for spec in ENVIRONMENT["dependencies"] if isinstance(spec, str)]
+
+
+def test_this_python_is_one_of_those_supported():
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains("{}.{}".format(*sys.version_info[:2]))

@@ -1,0 +1,238 @@
+"""The models against torch's own layers and the variances of the initialisations' papers."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from warmup_course.model import MLP, TinyTransformer
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def linears(model: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+
+
+# --- MLP -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [[], [5], [5, 7], [3] * 6, (4, 2)])
+def test_mlp_alternates_linear_layers_and_relu(hidden: list[int]) -> None:
+    model = MLP(6, 4, hidden=hidden)
+    assert [(layer.in_features, layer.out_features) for layer in linears(model)] == list(
+        zip([6, *hidden], [*hidden, 4], strict=True)
+    )
+    h = x = torch.randn(9, 6)
+    for layer in linears(model)[:-1]:
+        h = (h @ layer.weight.T + layer.bias).clamp(min=0)
+    last = linears(model)[-1]
+    torch.testing.assert_close(model(x), h @ last.weight.T + last.bias)
+
+
+def test_no_hidden_layer_gives_a_linear_model() -> None:
+    model = MLP(6, 4, hidden=[], init="torch")
+    x, y = torch.randn(2, 9, 6)
+    torch.testing.assert_close(model((x + y) / 2), (model(x) + model(y)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("init", "variances"),
+    [("he", [2 / 900, 2 / 300, 2 / 500]), ("xavier", [2 / 1200, 2 / 800, 2 / 650])],
+)
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+def test_he_and_xavier_draw_normal_weights_of_the_stated_variance(
+    init: Any, variances: list[float], gain: float
+) -> None:
+    for layer, variance in zip(linears(MLP(900, 150, [300, 500], init, gain)), variances, strict=True):
+        weights = layer.weight.detach() / (gain * variance**0.5)
+        assert weights.mean().item() == pytest.approx(0, abs=0.02)
+        assert weights.var().item() == pytest.approx(1, rel=0.03)
+        assert (weights.abs() > 2).double().mean().item() == pytest.approx(0.0455, abs=0.005)  # a normal's tails
+        assert torch.count_nonzero(layer.bias) == 0
+
+
+def test_torch_init_is_what_nn_linear_does_under_the_same_seed() -> None:
+    torch.manual_seed(7)
+    ours = MLP(6, 4, hidden=[5, 3], init="torch")
+    torch.manual_seed(7)
+    plain = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 4))
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), plain.parameters(), strict=True))
+    assert list(ours.state_dict()) == list(plain.state_dict())
+
+
+@pytest.mark.parametrize("init", ["he", "xavier", "torch"])
+def test_gain_multiplies_the_weights_and_leaves_the_biases(init: Any) -> None:
+    torch.manual_seed(7)
+    plain = MLP(6, 4, [5], init)
+    torch.manual_seed(7)
+    scaled = MLP(6, 4, [5], init, gain=2.5)
+    for a, b in zip(linears(plain), linears(scaled), strict=True):
+        torch.testing.assert_close(b.weight, 2.5 * a.weight)
+        assert torch.equal(b.bias, a.bias)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"hidden": [64, 0]}, ["hidden", "0", "at least 1"]),
+        ({"hidden": [6.5]}, ["hidden", "6.5", "whole number"]),
+        ({"in_features": -1}, ["in_features", "-1"]),
+        ({"out_features": 0}, ["out_features", "0"]),
+        ({"init": "orthogonal"}, ["init", "'orthogonal'", "he", "xavier", "torch"]),
+        ({"gain": 0}, ["gain", "more than 0", "got 0"]),
+        ({"gain": -2}, ["gain", "-2"]),
+        ({"gain": float("nan")}, ["gain", "nan"]),
+    ],
+)
+def test_bad_mlp_arguments_are_refused(arguments: dict[str, Any], names: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        MLP(**arguments)
+    assert [name for name in names if name not in str(error.value)] == []
+
+
+# --- TinyTransformer -------------------------------------------------------------------------------------------------
+
+
+def as_torch_layer(block: Any, norm: str, width: int, heads: int, feedforward: int) -> nn.TransformerEncoderLayer:
+    """torch's own encoder layer with the weights of our block."""
+    layer = nn.TransformerEncoderLayer(
+        width, heads, feedforward, dropout=0.0, batch_first=True, norm_first=norm == "pre", dtype=torch.float64
+    )
+    layer.self_attn.in_proj_weight.data = block.attention.query_key_value.weight.data
+    layer.self_attn.in_proj_bias.data = block.attention.query_key_value.bias.data
+    for theirs, ours in (
+        (layer.self_attn.out_proj, block.attention.out),
+        (layer.linear1, block.feedforward[0]),
+        (layer.linear2, block.feedforward[2]),
+        (layer.norm1, block.norm1),
+        (layer.norm2, block.norm2),
+    ):
+        theirs.load_state_dict(ours.state_dict())
+    return layer
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_transformer_equals_torch_encoder_layers_with_the_same_weights(norm: Any, heads: int) -> None:
+    model = TinyTransformer(
+        norm, token_features=5, tokens=4, out_features=3, layers=2, width=6, heads=heads, feedforward=7
+    )
+    model = model.double()
+    for p in model.parameters():  # biases and norms too must be in their places
+        p.data += 0.3 * torch.randn_like(p)
+    x = torch.randn(11, 4, 5, dtype=torch.float64)
+    h = model.embed(x) + model.position
+    for block in model.blocks:
+        h = as_torch_layer(block, norm, 6, heads, 7)(h)
+    if norm == "pre":
+        final_norm: Any = model.final_norm
+        h = nn.functional.layer_norm(h, (6,), final_norm.weight, final_norm.bias)
+    torch.testing.assert_close(model(x), model.head(h.mean(dim=1)), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_transformer_maps_token_sequences_to_class_scores(norm: Any) -> None:
+    assert TinyTransformer(norm)(torch.randn(5, 8, 8)).shape == (5, 10)
+    small = TinyTransformer(
+        norm, token_features=3, tokens=7, out_features=4, layers=1, width=12, heads=2, feedforward=5
+    )
+    assert small(torch.randn(2, 7, 3)).shape == (2, 4)
+
+
+def test_post_norm_normalises_the_stream_after_each_block_and_pre_norm_lets_it_grow() -> None:
+    def stream_variances(model: TinyTransformer) -> list[float]:
+        h, variances = model.embed(torch.randn(64, 8, 8)) + model.position, []
+        for block in model.blocks:
+            h = block(h)
+            variances.append(h.var(dim=-1, correction=0).mean().item())
+        return variances
+
+    assert stream_variances(TinyTransformer("post")) == pytest.approx([1] * 4, abs=0.01)
+    growing = stream_variances(TinyTransformer("pre"))
+    assert growing == sorted(growing)
+    assert growing[-1] > 1.1 * growing[0]
+
+
+def test_every_layer_is_initialised_differently() -> None:
+    first, *others = TinyTransformer().blocks
+    for other in others:
+        for name, p in first.named_parameters():
+            if "norm" not in name and not name.endswith("bias"):
+                assert not torch.equal(p, other.get_parameter(name)), name
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_double_backward_gives_the_hessian_vector_product(norm: Any) -> None:
+    model = TinyTransformer(norm, layers=2).double()
+    x, y = torch.randn(6, 8, 8).double(), torch.arange(6)
+    weight = model.get_parameter("blocks.0.attention.query_key_value.weight")
+    direction = torch.randn_like(weight)
+
+    def gradient(create_graph: bool = False) -> Tensor:
+        loss = nn.functional.cross_entropy(model(x), y)
+        return torch.autograd.grad(loss, weight, create_graph=create_graph)[0]
+
+    (product,) = torch.autograd.grad(gradient(create_graph=True), weight, direction)
+    weight.data += 1e-5 * direction
+    above = gradient()
+    weight.data -= 2e-5 * direction
+    torch.testing.assert_close(product, (above - gradient()) / 2e-5, rtol=1e-5, atol=1e-8)
+    assert product.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_order_of_the_tokens_matters_only_through_the_positions(norm: Any) -> None:
+    model = TinyTransformer(norm)
+    x = torch.randn(5, 8, 8)
+    assert (model(x) - model(x.flip(1))).abs().max() > 1e-3
+    model.position.data.zero_()
+    torch.testing.assert_close(model(x), model(x.flip(1)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_stacked_transformers_give_what_each_gives_alone(norm: Any) -> None:
+    models = [TinyTransformer(norm, layers=2) for _ in range(3)]
+    state, buffers = stack_module_state([*models])
+    skeleton, x = copy.deepcopy(models[0]), torch.randn(3, 5, 8, 8)
+
+    def forward(state: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(skeleton, (state, buffers), (x,))
+
+    expected = torch.stack([model(rows) for model, rows in zip(models, x, strict=True)])
+    torch.testing.assert_close(vmap(forward)(state, buffers, x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_same_seed_gives_the_same_transformer(norm: Any) -> None:
+    states = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        states.append(np.concatenate([p.detach().numpy().ravel() for p in TinyTransformer(norm).parameters()]))
+    assert (states[0] == states[1]).all()
+    assert (states[0] != states[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"norm": "both"}, ["norm", "'both'", "pre", "post"]),
+        ({"width": 10, "heads": 4}, ["width", "10", "multiple of heads = 4"]),
+        *(
+            ({name: 0}, [name, "0", "at least 1"])
+            for name in ("token_features", "tokens", "out_features", "layers", "width", "heads", "feedforward")
+        ),
+        ({"layers": 1.5}, ["layers", "1.5", "whole number"]),
+    ],
+)
+def test_bad_transformer_arguments_are_refused(arguments: dict[str, Any], names: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        TinyTransformer(**arguments)
+    assert [name for name in names if name not in str(error.value)] == []

@@ -1,0 +1,635 @@
+"""Schedule and lambda_lr against other libraries' schedulers, closed forms and values worked out by hand."""
+
+import io
+import itertools
+import json
+import math
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+
+from warmup_course.schedulers import Schedule, lambda_lr
+
+PEAK = 0.1
+PAIRS = [(w, t) for t in range(2, 10) for w in range(1, t)] + [(1, 500), (37, 500), (499, 500)]
+WARMUPS: list[Any] = ["linear", "cosine", "exponential", "constant"]
+DECAYS: list[Any] = ["constant", "cosine", "linear", "sqrt"]
+
+
+def make_optimizer(lr: Any = PEAK) -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def used_lrs(optimizer: torch.optim.Optimizer, scheduler: LRScheduler, steps: int) -> list[Any]:
+    """The LR that each of ``steps`` calls of optimizer.step() sees."""
+    seen: list[Any] = []
+    hook = optimizer.register_step_pre_hook(lambda opt, args, kwargs: seen.append(opt.param_groups[0]["lr"]))
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+    hook.remove()
+    return seen
+
+
+def assert_lrs(schedule: Schedule, expected: Iterable[float]) -> None:
+    lrs = np.array(list(expected), dtype=np.float64)
+    assert_allclose(PEAK * schedule(np.arange(len(lrs))), lrs, rtol=0, atol=1e-12)
+
+
+# --- the conventions of the field, each really run -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("w", "t"), PAIRS)
+def test_default_equals_torch_linear_then_cosine(w: int, t: int) -> None:
+    optimizer = make_optimizer()
+    ramp = LinearLR(optimizer, start_factor=1 / w, total_iters=w - 1)
+    scheduler = SequentialLR(optimizer, [ramp, CosineAnnealingLR(optimizer, t - w)], milestones=[w])
+    assert_lrs(Schedule(t, w), used_lrs(optimizer, scheduler, t + 1))
+
+
+@pytest.mark.parametrize("end_factor", [0.0, 0.3])
+@pytest.mark.parametrize("t", [1, 2, 7, 300])
+def test_no_warmup_equals_torch_cosine(t: int, end_factor: float) -> None:
+    optimizer = make_optimizer()
+    scheduler = CosineAnnealingLR(optimizer, t, eta_min=end_factor * PEAK)
+    assert_lrs(Schedule(t, end_factor=end_factor), used_lrs(optimizer, scheduler, t + 1))
+
+
+@pytest.mark.parametrize("s", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize(("w", "t"), PAIRS)
+def test_torch_ramp_that_reaches_the_peak_at_step_w(w: int, t: int, s: float) -> None:
+    optimizer = make_optimizer()
+    ramp = LinearLR(optimizer, start_factor=s, total_iters=w)
+    scheduler = SequentialLR(optimizer, [ramp, CosineAnnealingLR(optimizer, t - w)], milestones=[w])
+    assert_lrs(Schedule(t, w, start_factor=s, count_from=0), used_lrs(optimizer, scheduler, t + 1))
+
+
+@pytest.mark.parametrize("w", [1, 5])
+def test_constant_warmup_equals_torch_constant_lr(w: int) -> None:
+    optimizer = make_optimizer()
+    scheduler = ConstantLR(optimizer, factor=0.25, total_iters=w)
+    schedule = Schedule(12, w, warmup="constant", start_factor=0.25, decay="constant")
+    assert_lrs(schedule, used_lrs(optimizer, scheduler, 13))
+
+
+def test_linear_decay_equals_torch_linear_lr() -> None:
+    optimizer = make_optimizer()
+    scheduler = LinearLR(optimizer, start_factor=1.0, end_factor=0.1, total_iters=20)
+    assert_lrs(Schedule(20, decay="linear", end_factor=0.1), used_lrs(optimizer, scheduler, 25))
+
+
+@pytest.mark.parametrize(("w", "t"), [(0, 1), (0, 10), *PAIRS])
+@pytest.mark.parametrize("decay", ["cosine", "linear", "constant"])
+def test_transformers(decay: Any, w: int, t: int) -> None:
+    transformers = pytest.importorskip("transformers")
+    optimizer = make_optimizer()
+    scheduler = {
+        "cosine": lambda: transformers.get_cosine_schedule_with_warmup(optimizer, w, t),
+        "linear": lambda: transformers.get_linear_schedule_with_warmup(optimizer, w, t),
+        "constant": lambda: transformers.get_constant_schedule_with_warmup(optimizer, w),
+    }[decay]()
+    assert_lrs(Schedule(t, w, decay=decay, count_from=0), used_lrs(optimizer, scheduler, t + 1))
+
+
+@pytest.mark.parametrize(("w", "t"), [(t, t) for t in (1, 2, 9)])
+def test_transformers_with_warmup_to_the_end(w: int, t: int) -> None:
+    transformers = pytest.importorskip("transformers")
+    optimizer = make_optimizer()
+    scheduler = transformers.get_linear_schedule_with_warmup(optimizer, w, t)
+    assert_lrs(Schedule(t, w, decay="linear", count_from=0), used_lrs(optimizer, scheduler, t))
+
+
+@pytest.mark.parametrize(("w", "t"), PAIRS)
+def test_pytorch_warmup_readme(w: int, t: int) -> None:
+    pytorch_warmup = pytest.importorskip("pytorch_warmup")
+    optimizer = make_optimizer()
+    cosine = CosineAnnealingLR(optimizer, T_max=t - w)
+    warmup = pytorch_warmup.LinearWarmup(optimizer, w)
+    lrs = []
+    for _ in range(t):
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        with warmup.dampening():
+            if warmup.last_step + 1 >= w:
+                cosine.step()
+    assert_lrs(Schedule(t - 1, w - 1, start_factor=1 / w, count_from=0), lrs)
+
+
+@pytest.mark.parametrize(("w", "t"), [(w, t) for w, t in PAIRS if w > 1])  # ignite refuses a ramp of one step
+def test_ignite(w: int, t: int) -> None:
+    pytest.importorskip("ignite")
+    from ignite.engine import Engine, Events
+    from ignite.handlers.param_scheduler import create_lr_scheduler_with_warmup
+
+    optimizer = make_optimizer()
+    lrs: list[float] = []
+
+    def update(engine: Engine, batch: Any) -> None:
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+
+    scheduler = create_lr_scheduler_with_warmup(CosineAnnealingLR(optimizer, T_max=t - w), PEAK / w, w)
+    trainer = Engine(update)
+    trainer.add_event_handler(Events.ITERATION_STARTED, scheduler)
+    trainer.run(range(t), max_epochs=1)
+    assert_lrs(Schedule(t - 1, w - 1, start_factor=1 / w, count_from=0), lrs)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.02])
+@pytest.mark.parametrize(("w", "t"), [(w, t) for w, t in PAIRS if w > 1 and t < 100])  # a ramp of one step divides by 0
+def test_bolts_recursion(w: int, t: int, start: float) -> None:
+    lr, lrs = start, [start]
+    for step in range(1, t):
+        if step < w:
+            lr += (PEAK - start) / (w - 1)
+        elif step == w:
+            lr = PEAK
+        else:
+            lr *= (1 + math.cos(math.pi * (step - w) / (t - w))) / (1 + math.cos(math.pi * (step - w - 1) / (t - w)))
+        lrs.append(lr)
+    assert_lrs(Schedule(t, w - 1, stable_steps=1, start_factor=start / PEAK, count_from=0), lrs)
+
+
+@pytest.mark.parametrize(("w", "t"), PAIRS)
+def test_optax_and_timm_with_prefix(w: int, t: int) -> None:
+    init, end = 0.01, 0.004  # optax: init_value, end_value; timm: warmup_lr_init, lr_min
+
+    def lr(step: int) -> float:
+        if step < w:
+            return init + (PEAK - init) * step / w
+        return end + 0.5 * (PEAK - end) * (1 + math.cos(math.pi * min(step - w, t - w) / (t - w)))
+
+    schedule = Schedule(t, w, start_factor=init / PEAK, end_factor=end / PEAK, count_from=0)
+    assert_lrs(schedule, map(lr, range(t + 5)))
+
+
+@pytest.mark.parametrize(("w", "t"), PAIRS)
+def test_gpt_style_ramp(w: int, t: int) -> None:
+    schedule = Schedule(t, w, start_factor=1 / (w + 1), count_from=0)
+    assert_lrs(schedule, [PEAK * (step + 1) / (w + 1) for step in range(w)] + [PEAK])
+    assert schedule(np.arange(t)).sum() == pytest.approx((t + 1) / 2, abs=1e-10)  # the same budget for every W
+
+
+def test_the_seeds_trace() -> None:
+    lrs = [0.01 * Schedule(30, 5)(epoch) for epoch in range(6)]
+    assert lrs == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01], abs=1e-15)
+
+
+# --- shapes and edges, by hand ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"warmup": "linear"}, [0.25, 0.5, 0.75, 1, 1]),
+        ({"warmup": "linear", "start_factor": 0.2}, [0.4, 0.6, 0.8, 1, 1]),
+        ({"warmup": "linear", "start_factor": 0.2, "count_from": 0}, [0.2, 0.4, 0.6, 0.8, 1]),
+        ({"warmup": "cosine"}, [0.14644660940672624, 0.5, 0.8535533905932738, 1, 1]),
+        ({"warmup": "cosine", "start_factor": 0.5}, [0.5732233047033631, 0.75, 0.9267766952966369, 1, 1]),
+        ({"warmup": "cosine", "count_from": 0}, [0, 0.14644660940672624, 0.5, 0.8535533905932738, 1]),
+        ({"warmup": "exponential", "start_factor": 1e-4}, [0.001, 0.01, 0.1, 1, 1]),
+        ({"warmup": "exponential", "start_factor": 1e-4, "count_from": 0}, [0.0001, 0.001, 0.01, 0.1, 1]),
+        ({"warmup": "constant", "start_factor": 0.3}, [0.3, 0.3, 0.3, 0.3, 1]),
+        ({"warmup": "constant", "start_factor": 0.3, "count_from": 0}, [0.3, 0.3, 0.3, 0.3, 1]),
+    ],
+)
+def test_shapes_of_warmup(fields: dict[str, Any], expected: list[float]) -> None:
+    assert Schedule(10, 4, **fields)(np.arange(5)) == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("decay", "end_factor", "expected"),
+    [
+        ("constant", 0.2, [1, 1, 1, 1, 1]),
+        ("cosine", 0.0, [1, 0.8535533905932738, 0.5, 0.14644660940672624, 0]),
+        ("cosine", 0.2, [1, 0.8828427124746190, 0.6, 0.3171572875253810, 0.2]),
+        ("linear", 0.0, [1, 0.75, 0.5, 0.25, 0]),
+        ("linear", 0.2, [1, 0.8, 0.6, 0.4, 0.2]),
+        ("sqrt", 0.0, [1, 0.5, 0.2928932188134525, 0.1339745962155614, 0]),
+        ("sqrt", 0.2, [1, 0.6, 0.4343145750507620, 0.3071796769724491, 0.2]),
+    ],
+)
+def test_shapes_of_decay(decay: Any, end_factor: float, expected: list[float]) -> None:
+    schedule = Schedule(10, 2, stable_steps=4, decay=decay, end_factor=end_factor)
+    assert schedule(np.arange(12)) == pytest.approx([0.5, 1, 1, 1, 1, 1, *expected, expected[-1]], abs=1e-14)
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"total_steps": 4, "warmup_steps": 4}, [0.25, 0.5, 0.75, 1, 1, 1]),
+        ({"total_steps": 4, "warmup_steps": 4, "count_from": 0}, [0, 0.25, 0.5, 0.75, 1, 1]),
+        ({"total_steps": 1, "warmup_steps": 1}, [1, 1, 1]),
+        ({"total_steps": 1, "warmup_steps": 1, "count_from": 0}, [0, 1, 1]),
+        ({"total_steps": 5, "warmup_steps": 2, "stable_steps": 3}, [0.5, 1, 1, 1, 1, 1, 1]),
+        ({"total_steps": 3, "stable_steps": 3}, [1, 1, 1, 1, 1]),
+    ],
+)
+def test_no_decay_where_warmup_and_stable_steps_fill_the_run(
+    fields: dict[str, Any], expected: list[float], decay: Any
+) -> None:
+    assert Schedule(**fields, decay=decay)(np.arange(len(expected))) == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize("decay", ["cosine", "linear", "sqrt"])
+def test_a_decay_of_one_step_falls_after_the_last_update(decay: Any) -> None:
+    assert Schedule(5, 2, stable_steps=2, decay=decay)(np.arange(7)).tolist() == [0.5, 1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("stable", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("w", "count_from", "extra"), [(1, 1, 2), (5, 1, 2), (1, 0, 1), (5, 0, 1), (0, 1, 1), (0, 0, 1)]
+)
+@pytest.mark.parametrize("decay", ["cosine", "linear", "sqrt"])
+def test_how_long_the_peak_is_held(w: int, count_from: int, extra: int, stable: int, decay: Any) -> None:
+    factors = Schedule(20, w, stable_steps=stable, count_from=count_from, decay=decay)(np.arange(21))
+    assert np.count_nonzero(factors == 1) == stable + extra
+
+
+@pytest.mark.parametrize("end_factor", [0.0, 0.3])
+@pytest.mark.parametrize("decay", ["cosine", "linear", "sqrt"])
+def test_the_end_factor_is_first_reached_after_the_last_update_and_held(decay: Any, end_factor: float) -> None:
+    schedule = Schedule(20, 5, decay=decay, end_factor=end_factor)
+    assert schedule(19) > end_factor + 1e-3
+    assert [schedule(step) for step in (20, 21, 40, 1000)] == pytest.approx([end_factor] * 4, abs=1e-15)
+
+
+@pytest.mark.parametrize("count_from", [0, 1])
+@pytest.mark.parametrize(("warmup", "decay"), list(itertools.product(WARMUPS, DECAYS)))
+def test_monotone_up_then_down_within_the_bounds(warmup: Any, decay: Any, count_from: int) -> None:
+    schedule = Schedule(
+        40, 9, warmup=warmup, stable_steps=6, decay=decay, start_factor=0.1, end_factor=0.2, count_from=count_from
+    )
+    factors = schedule(np.arange(50))
+    assert (np.diff(factors[:10]) >= 0).all()
+    assert (np.diff(factors[9:]) <= 0).all()
+    assert factors[0] >= 0.1
+    assert factors.max() == 1.0
+    assert factors[9:].min() >= 0.2 - 1e-15
+
+
+# --- what goes in and what comes out ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("warmup", "decay"), list(itertools.product(WARMUPS, DECAYS)))
+def test_scalar_equals_array_exactly(warmup: Any, decay: Any) -> None:
+    schedule = Schedule(61, 17, warmup=warmup, stable_steps=5, decay=decay, start_factor=0.07, end_factor=0.03)
+    row = schedule(np.arange(70))
+    assert [schedule(step) for step in range(70)] == row.tolist()
+    assert schedule(np.arange(70).reshape(7, 10)).tolist() == row.reshape(7, 10).tolist()
+    assert schedule(np.arange(69, -1, -1)).tolist() == row[::-1].tolist()
+
+
+@pytest.mark.parametrize("step", [0, 3, 12, 99, np.int64(3), np.int32(3), np.array(3)])
+def test_one_step_gives_a_python_float(step: Any) -> None:
+    assert type(Schedule(20, 5)(step)) is float
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (4,), (2, 3), (2, 1, 3)])
+def test_an_array_gives_a_float64_array_of_its_shape(shape: tuple[int, ...]) -> None:
+    factors = Schedule(20, 5)(np.zeros(shape, dtype=np.int64))
+    assert isinstance(factors, np.ndarray)
+    assert factors.shape == shape
+    assert factors.dtype == np.float64
+
+
+def test_a_list_of_steps_gives_an_array() -> None:
+    assert_allclose(Schedule(20, 5)([0, 4, 19, 20]), [0.2, 1, (1 + math.cos(math.pi * 14 / 15)) / 2, 0], atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+@pytest.mark.parametrize("schedule", [Schedule(300, 200), Schedule(90, 3), Schedule(1000, 3, stable_steps=500)])
+def test_every_integer_type_gives_the_same(schedule: Schedule, dtype: Any) -> None:
+    steps = [0, 3, 100, min(np.iinfo(dtype).max, 400)]
+    assert schedule(np.array(steps, dtype=dtype)).tolist() == [schedule(step) for step in steps]
+
+
+def test_numpy_and_python_integers_make_the_same_schedule() -> None:
+    assert Schedule(*NUMPY, end_factor=np.float64(0.5)) == Schedule(30, 5, end_factor=0.5)
+
+
+@pytest.mark.parametrize("step", [-1, 1.0, 1.5, "1", True, None, [0, -1], [0.5], math.nan])
+def test_bad_steps_are_refused(step: Any) -> None:
+    with pytest.raises(ValueError, match=r"step.*whole number"):
+        Schedule(20, 5)(step)
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"total_steps": 0}, ["total_steps", "0", "at least 1"]),
+        ({"total_steps": -3}, ["total_steps", "-3", "at least 1"]),
+        ({"total_steps": 10.0}, ["total_steps", "10.0", "whole number"]),
+        ({"total_steps": "10"}, ["total_steps", "'10'", "whole number"]),
+        ({"total_steps": True}, ["total_steps", "True", "whole number"]),
+        ({"warmup_steps": -1}, ["warmup_steps", "-1", "at least 0"]),
+        ({"warmup_steps": 2.5}, ["warmup_steps", "2.5", "whole number"]),
+        ({"warmup_steps": None}, ["warmup_steps", "None", "whole number"]),
+        ({"stable_steps": -1}, ["stable_steps", "-1", "at least 0"]),
+        ({"stable_steps": 0.5}, ["stable_steps", "0.5", "whole number"]),
+        ({"warmup_steps": 11}, ["warmup_steps", "11", "total_steps = 10"]),
+        ({"stable_steps": 11}, ["stable_steps", "11", "total_steps = 10"]),
+        ({"warmup_steps": 6, "stable_steps": 5}, ["warmup_steps", "stable_steps", "6", "5", "total_steps = 10"]),
+        ({"warmup": "quadratic"}, ["warmup", "'quadratic'", *WARMUPS]),
+        ({"warmup": None}, ["warmup", "None", *WARMUPS]),
+        ({"decay": "step"}, ["decay", "'step'", *DECAYS]),
+        ({"start_factor": -0.1}, ["start_factor", "-0.1", "[0, 1]"]),
+        ({"start_factor": 1.1}, ["start_factor", "1.1", "[0, 1]"]),
+        ({"start_factor": math.nan}, ["start_factor", "nan", "[0, 1]"]),
+        ({"start_factor": "0.1"}, ["start_factor", "'0.1'", "[0, 1]"]),
+        ({"end_factor": -1e-9}, ["end_factor", "-1e-09", "[0, 1]"]),
+        ({"end_factor": math.inf}, ["end_factor", "inf", "[0, 1]"]),
+        ({"count_from": 2}, ["count_from", "2", "[0, 1]"]),
+        ({"count_from": -1}, ["count_from", "-1", "0"]),
+        ({"count_from": 0.5}, ["count_from", "0.5", "0"]),
+        ({"warmup": "exponential", "warmup_steps": 3}, ["start_factor", "exponential", "more than 0", "got 0"]),
+        ({"warmup": "constant", "warmup_steps": 3}, ["start_factor", "constant", "more than 0", "got 0"]),
+    ],
+)
+def test_bad_fields_are_refused_by_name_value_and_what_is_allowed(fields: dict[str, Any], names: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        Schedule(**{"total_steps": 10, **fields})
+    assert [name for name in names if name not in str(error.value)] == []
+
+
+ODD = Schedule(
+    50, 7, warmup="exponential", stable_steps=3, decay="sqrt", start_factor=0.1, end_factor=1 / 3, count_from=0
+)
+NUMPY: Any = (np.int64(30), np.int32(5))
+
+
+@pytest.mark.parametrize(
+    "schedule", [Schedule(1), Schedule(30, 5), ODD, Schedule(*NUMPY, start_factor=np.float64(0.1))]
+)
+def test_json_and_pickle_round_trips(schedule: Schedule) -> None:
+    assert Schedule.from_json(schedule.to_json()) == schedule
+    assert pickle.loads(pickle.dumps(schedule)) == schedule
+
+
+def test_json_holds_every_field_by_its_name() -> None:
+    assert json.loads(ODD.to_json()) == {
+        "total_steps": 50,
+        "warmup_steps": 7,
+        "warmup": "exponential",
+        "stable_steps": 3,
+        "decay": "sqrt",
+        "start_factor": 0.1,
+        "end_factor": 1 / 3,
+        "count_from": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "30", "null", "{}", '{"warmup_steps": 3}', '{"total_steps": 0}', '{"total_steps": 9.0}'),
+        *(f'{{"total_steps": 9, {more}}}' for more in ('"gamma": 1', '"_": 1', '"start_factor": NaN', '"decay": []')),
+    ],
+)
+def test_bad_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        Schedule.from_json(text)
+
+
+def test_equal_schedules_are_one_dictionary_key() -> None:
+    assert len({Schedule(30, 5), Schedule(30, warmup_steps=5, start_factor=0), Schedule(30, 6)}) == 2  # 0 is 0.0
+    assert Schedule(30, 5) != Schedule(30, 5, count_from=0)
+
+
+def test_frozen() -> None:
+    schedule = Schedule(30, 5)
+    with pytest.raises(FrozenInstanceError):
+        schedule.warmup_steps = 6  # type: ignore[misc]
+
+
+def test_shape_names_are_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        Schedule(30, 5, "cosine")  # type: ignore[call-arg]
+
+
+# --- lambda_lr -------------------------------------------------------------------------------------------------------
+
+
+def test_lr_at_the_moment_of_the_update_is_peak_times_schedule() -> None:
+    schedule, optimizer = Schedule(30, 5), make_optimizer()
+    lrs = used_lrs(optimizer, lambda_lr(optimizer, schedule), 30)
+    assert lrs == [PEAK * schedule(step) for step in range(30)]
+    assert {type(lr) for lr in lrs} == {float}
+    assert lrs[:6] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
+
+
+def test_all_calls_up_to_the_total_work_and_the_last_leaves_the_end_factor() -> None:
+    optimizer = make_optimizer()
+    used_lrs(optimizer, lambda_lr(optimizer, Schedule(30, 5, end_factor=0.5)), 30)
+    assert optimizer.param_groups[0]["lr"] == PEAK * 0.5
+
+
+def test_groups_keep_their_ratio() -> None:
+    slow, fast = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    optimizer = torch.optim.SGD([{"params": [slow], "lr": 0.01}, {"params": [fast], "lr": 0.3}])
+    scheduler = lambda_lr(optimizer, Schedule(12, 4))
+    for step in range(12):
+        factor = Schedule(12, 4)(step)
+        assert [group["lr"] for group in optimizer.param_groups] == [0.01 * factor, 0.3 * factor]
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda step: 1 / (1 + step),
+        lambda step: np.float64(1 / (1 + step)),
+        lambda step: np.float64(1) / np.arange(1, 20)[step],
+        lambda step: torch.tensor(1 / (1 + step), dtype=torch.float64),
+    ],
+)
+def test_any_function_of_the_step_gives_python_floats_that_can_be_saved(function: Callable[[int], float]) -> None:
+    optimizer = make_optimizer()
+    scheduler = lambda_lr(optimizer, function)
+    lrs = used_lrs(optimizer, scheduler, 10)
+    assert lrs == [PEAK * (1 / (1 + step)) for step in range(10)]
+    assert {type(lr) for lr in lrs} == {float}
+    saved_and_loaded({"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_lr_stays_one_tensor(dtype: torch.dtype) -> None:
+    lr = torch.tensor(PEAK, dtype=dtype)
+    optimizer = make_optimizer(lr=lr)
+    scheduler = lambda_lr(optimizer, Schedule(30, 5))
+    lrs = []
+    for _ in range(6):
+        lrs.append(optimizer.param_groups[0]["lr"].item())
+        optimizer.step()
+        scheduler.step()
+    assert lrs == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1], rel=1e-6)
+    scheduler.load_state_dict(saved_and_loaded(scheduler.state_dict()))
+    assert optimizer.param_groups[0]["lr"] is lr  # a compiled step holds on to it
+
+
+# --- interruption ----------------------------------------------------------------------------------------------------
+
+STEPS = 12
+SCHEDULE = Schedule(STEPS, 4, stable_steps=1, start_factor=0.1)
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "SGD": lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9),
+    "Adam": lambda groups: torch.optim.Adam(groups, lr=0.1),
+    "Adam with a tensor lr": lambda groups: torch.optim.Adam(groups, lr=torch.tensor(0.1)),
+}
+
+
+def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def new_model() -> torch.nn.Linear:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return torch.nn.Linear(3, 2)
+
+
+def groups_of(model: torch.nn.Linear) -> list[dict[str, Any]]:
+    return [{"params": [model.weight]}, {"params": [model.bias], "lr": torch.tensor(0.02)}]
+
+
+def continue_run(model: torch.nn.Module, optimizer: Any, scheduler: LRScheduler, steps: range) -> list[float]:
+    lrs = []
+    for step in steps:
+        optimizer.zero_grad()
+        x = torch.tensor([[1.0, step, -1.0], [0.5, 2.0, step / 7]])
+        (model(x) - 1).square().sum().backward()
+        lrs += [float(group["lr"]) for group in optimizer.param_groups]
+        optimizer.step()
+        scheduler.step()
+    return lrs
+
+
+@pytest.mark.parametrize(
+    "order", ["build both, then load", "load the optimizer, then build", "load the scheduler first"]
+)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_resume_is_exact_at_every_step(name: str, order: str) -> None:
+    make = OPTIMIZERS[name]
+    groups = (
+        groups_of
+        if "tensor" in name
+        else lambda model: [{**g, "lr": 0.02} if "lr" in g else g for g in groups_of(model)]
+    )
+    model = new_model()
+    optimizer = make(groups(model))
+    scheduler = lambda_lr(optimizer, SCHEDULE)
+    checkpoints, lrs = [], []
+    for step in range(STEPS):
+        states: dict[str, Any] = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+        checkpoints.append(saved_and_loaded({key: value.state_dict() for key, value in states.items()}))
+        lrs += continue_run(model, optimizer, scheduler, range(step, step + 1))
+
+    for step, checkpoint in enumerate(checkpoints):
+        resumed = new_model()
+        resumed.load_state_dict(checkpoint["model"])
+        optimizer = make(groups(resumed))
+        if order == "build both, then load":
+            scheduler = lambda_lr(optimizer, SCHEDULE)
+            optimizer.load_state_dict(checkpoint["optimizer"])
+            scheduler.load_state_dict(checkpoint["scheduler"])
+        elif order == "load the optimizer, then build":
+            optimizer.load_state_dict(checkpoint["optimizer"])
+            scheduler = lambda_lr(optimizer, SCHEDULE)
+            scheduler.load_state_dict(checkpoint["scheduler"])
+        else:
+            scheduler = lambda_lr(optimizer, SCHEDULE)
+            scheduler.load_state_dict(checkpoint["scheduler"])
+            optimizer.load_state_dict(checkpoint["optimizer"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            rest = continue_run(resumed, optimizer, scheduler, range(step, STEPS))
+        assert rest == lrs[2 * step :], f"interrupted after {step} steps"
+        assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), model.parameters(), strict=True)), step
+
+
+def test_resume_in_a_new_process(tmp_path: Path) -> None:
+    model = new_model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    scheduler = lambda_lr(optimizer, SCHEDULE)
+    continue_run(model, optimizer, scheduler, range(5))
+    states: dict[str, Any] = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    torch.save({key: value.state_dict() for key, value in states.items()}, tmp_path / "checkpoint.pt")
+    (tmp_path / "schedule.json").write_text(SCHEDULE.to_json())
+    lrs = continue_run(model, optimizer, scheduler, range(5, STEPS))
+
+    program = f"""
+import sys, torch
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_schedulers import Schedule, continue_run, lambda_lr
+model = torch.nn.Linear(3, 2)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+scheduler = lambda_lr(optimizer, Schedule.from_json(Path("schedule.json").read_text()))
+checkpoint = torch.load("checkpoint.pt", weights_only=True)
+for name, part in dict(model=model, optimizer=optimizer, scheduler=scheduler).items():
+    part.load_state_dict(checkpoint[name])
+lrs = continue_run(model, optimizer, scheduler, range(5, {STEPS}))
+torch.save([lrs, model.state_dict()], "end.pt")
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, check=True)
+    resumed_lrs, resumed = torch.load(tmp_path / "end.pt", weights_only=True)
+    assert resumed_lrs == lrs
+    assert all(torch.equal(resumed[name], value) for name, value in model.state_dict().items())
+
+
+def checkpoint_of(schedule: Callable[[int], float], steps: int) -> dict[str, Any]:
+    optimizer = make_optimizer()
+    scheduler = lambda_lr(optimizer, schedule)
+    used_lrs(optimizer, scheduler, steps)
+    return saved_and_loaded(scheduler.state_dict())
+
+
+def test_loading_leaves_the_schedule_as_it_was() -> None:
+    schedule, optimizer = Schedule(60, 50), make_optimizer()
+    scheduler = lambda_lr(optimizer, schedule)
+    scheduler.load_state_dict(checkpoint_of(Schedule(60, 50), 9))
+    assert schedule == Schedule(60, 50)
+    assert used_lrs(optimizer, scheduler, 2) == pytest.approx([PEAK * 10 / 50, PEAK * 11 / 50])
+
+
+@pytest.mark.parametrize(
+    "other", [Schedule(60, 5), Schedule(60, 50, count_from=0), Schedule(60, 50, decay="linear"), lambda step: 1.0]
+)
+def test_a_checkpoint_of_another_schedule_is_refused_and_changes_nothing(other: Callable[[int], float]) -> None:
+    schedule, optimizer = Schedule(60, 50), make_optimizer()
+    scheduler = lambda_lr(optimizer, schedule)
+    with pytest.raises(ValueError, match=r"schedule differs.*50"):
+        scheduler.load_state_dict(checkpoint_of(other, 9))
+    assert schedule == Schedule(60, 50)
+    assert used_lrs(optimizer, scheduler, 2) == pytest.approx([PEAK / 50, PEAK * 2 / 50])
+
+
+def test_loading_leaves_a_callable_object_as_it_was() -> None:
+    class Ramp:
+        def __init__(self, steps: int) -> None:
+            self.steps = steps
+
+        def __call__(self, step: int) -> float:
+            return min(1.0, (step + 1) / self.steps)
+
+    ramp, optimizer = Ramp(50), make_optimizer()
+    scheduler = lambda_lr(optimizer, ramp)
+    scheduler.load_state_dict(checkpoint_of(Ramp(5), 9))
+    assert ramp.steps == 50
+    assert used_lrs(optimizer, scheduler, 2)[1] == pytest.approx(PEAK * 11 / 50)  # the first is the checkpoint's own

@@ -1,0 +1,278 @@
+"""start.py as a learner runs it, in a process of its own. Only its slow steps (venv and pip) are stand-ins."""
+
+import ast
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from warmup_course.cli import make_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "start.py"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are made with symbolic links")
+
+# Found before the real modules, because they are on PYTHONPATH. Each writes down what it was asked to do.
+STAND_INS = {
+    "venv.py": """
+import pathlib, shutil, sys
+if __name__ == "__main__":
+    print("venv", file=open("asked.txt", "a"))
+    folder = pathlib.Path(sys.argv[-1])
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/python").symlink_to(sys.executable)
+""",
+    "pip.py": """
+import os, sys, time
+print("pip", *[word for word in sys.argv[1:] if word[0] != "-"], file=open("asked.txt", "a"), flush=True)
+time.sleep(float(os.environ.get("PIP_TAKES", 0)))
+print(os.environ.get("PIP_SAYS", ""))
+sys.exit("PIP_SAYS" in os.environ)
+""",
+    "warmup_course/cli.py": """
+import sys
+print("handed over:", sys.argv[1:])
+sys.exit(7)
+""",
+    "warmup_course/__init__.py": "",
+    "sitecustomize.py": "",
+}
+VENV, TORCH, COURSE = "venv", "pip install constraints.txt torch==2.13.0", "pip install constraints.txt ."
+COURSE_WITH_TESTS = "pip install constraints.txt .[test]"
+
+
+class Course:
+    """A folder with start.py and what it reads, and nothing installed."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name, text in STAND_INS.items():
+            path = folder / "stand_ins" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (folder / "start.py").write_bytes(SCRIPT.read_bytes())
+        (folder / "pyproject.toml").write_text("[project]\n")
+        (folder / "constraints.txt").write_text("numpy==2.4.6\ntorch==2.13.0\n")
+
+    def popen(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "start.py", *arguments],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(self.folder / "stand_ins")} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def start(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        process = self.popen(*arguments, **environment)
+        said, _ = process.communicate(timeout=60)
+        assert "Traceback" not in said
+        return process.returncode, said
+
+    def asked(self) -> list[str]:
+        """What venv and pip were asked for since the last call."""
+        path = self.folder / "asked.txt"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+    def wait_for(self, line: str) -> None:
+        deadline = time.monotonic() + 30
+        path = self.folder / "asked.txt"
+        while not (path.exists() and line in path.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    (tmp_path / "the course").mkdir()  # with a space, as in many people's paths
+    return Course(tmp_path / "the course")
+
+
+def test_first_start_installs_torch_then_the_rest_and_hands_over(course: Course):
+    status, said = course.start("lab", "--no-browser", "--port", "8899")
+    assert course.asked() == [VENV, TORCH, COURSE]
+    assert "PyTorch 2.13.0" in said
+    assert "handed over: ['lab', '--no-browser', '--port', '8899']" in said
+    assert status == 7  # the command's own
+
+
+def test_second_start_is_quick_and_installs_nothing(course: Course):
+    course.start("lab")
+    course.asked()
+    begin = time.perf_counter()
+    _, said = course.start("lab")
+    assert time.perf_counter() - begin < 2  # some 0.1 s where the machine does nothing else
+    assert (course.asked(), said) == ([], "handed over: ['lab']\n")
+
+
+def test_test_brings_its_packages_and_they_stay(course: Course):
+    course.start("lab")
+    course.asked()
+    course.start("test")
+    assert course.asked() == [TORCH, COURSE_WITH_TESTS]
+    course.start("lab")
+    assert course.asked() == []
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_changed_requirements_are_installed_into_the_same_environment(course: Course, name: str):
+    course.start("lab")
+    course.asked()
+    with (course.folder / name).open("a") as file:
+        file.write("# changed\n")
+    course.start("lab")
+    assert course.asked() == [TORCH, COURSE]
+
+
+def test_moved_folder_gets_a_new_environment(course: Course):
+    course.start("lab")
+    course.asked()
+    course.folder = course.folder.rename(course.folder.with_name("moved"))
+    course.start("lab")
+    assert course.asked() == [VENV, TORCH, COURSE]
+
+
+@pytest.mark.parametrize("lost", ["bin/python", "installed.json"])
+def test_broken_environment_is_made_anew(course: Course, lost: str):
+    course.start("lab")
+    course.asked()
+    (course.folder / ".venv" / lost).unlink()
+    _, said = course.start("lab")
+    assert "anew" in said
+    assert course.asked() == [VENV, TORCH, COURSE]
+
+
+def test_damaged_stamp_or_another_python_is_made_anew(course: Course):
+    course.start("lab")
+    stamp = course.folder / ".venv/installed.json"
+    for text in ("{", "[]", json.dumps(json.loads(stamp.read_text()) | {"python": "3.9"})):
+        course.asked()
+        stamp.write_text(text)
+        course.start("lab")
+        assert course.asked() == [VENV, TORCH, COURSE]
+
+
+def test_killed_installation_is_waited_for_and_repaired(course: Course):
+    process = course.popen("lab", PIP_TAKES="2")
+    course.wait_for(TORCH)
+    process.kill()
+    process.communicate()
+    _, said = course.start("lab")
+    assert "Another installation is under way" in said  # the pip that lives on
+    assert "handed over: ['lab']" in said
+    assert course.asked() == [VENV, TORCH, VENV, TORCH, COURSE]
+
+
+def test_interrupted_installation_says_so_and_is_repaired(course: Course):
+    process = course.popen("lab", PIP_TAKES="30")
+    course.wait_for(TORCH)
+    os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the step that is under way, too
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.endswith("start.py: stopped. The next start repairs .venv.\n")
+    course.asked()
+    course.start("lab")
+    assert course.asked() == [VENV, TORCH, COURSE]
+
+
+def test_two_starts_at_once_install_once(course: Course):
+    processes = [course.popen("lab", PIP_TAKES="0.3") for _ in range(2)]
+    for process in processes:
+        assert "handed over" in process.communicate(timeout=60)[0]
+    assert course.asked() == [VENV, TORCH, COURSE]
+
+
+@pytest.mark.parametrize("arguments", [("--torch", "cpu", "lab"), ("lab", "--torch", "cpu"), ("lab", "--torch=cpu")])
+def test_torch_may_stand_anywhere_and_is_remembered(course: Course, arguments: tuple[str, ...]):
+    from_index = "pip install constraints.txt https://download.pytorch.org/whl/cpu torch==2.13.0"
+    _, said = course.start(*arguments)
+    assert "handed over: ['lab']" in said
+    assert course.asked() == [VENV, from_index, COURSE]
+    course.start("lab")
+    assert course.asked() == []
+    course.start("lab", "--torch", "cuda")
+    assert course.asked() == [VENV, from_index.replace("cpu", "cu130"), COURSE]
+
+
+@pytest.mark.parametrize("arguments", [("lab", "--torch", "gpu"), ("lab", "--torch"), ("lab", "--torch=")])
+def test_unknown_build_of_torch(course: Course, arguments: tuple[str, ...]):
+    status, said = course.start(*arguments)
+    assert (status, course.asked()) == (1, [])
+    assert "--torch must be cpu or cuda, got" in said
+
+
+@pytest.mark.parametrize(
+    ("pip_says", "told"),
+    [
+        ("WARNING: Retrying after connection broken by NewConnectionError", "Check the network"),
+        (
+            "ERROR: Could not find a version that satisfies torch",
+            "ERROR: Could not find a version that satisfies torch",
+        ),
+        ("ERROR: [Errno 28] No space left on device", "No space left on device"),
+    ],
+)
+def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_says: str, told: str):
+    status, said = course.start("lab", PIP_SAYS=pip_says)
+    assert status == 1
+    assert told in said
+    assert "start again" in said
+    assert "handed over" not in said
+    assert course.asked() == [VENV, TORCH]
+    assert "handed over" in course.start("lab")[1]
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [
+        ("import sys; sys.version_info = (3, 8, 18)", "needs Python 3.11 to 3.13, and this is Python 3.8"),
+        ("import sys; sys.version_info = (3, 14, 0)", "needs Python 3.11 to 3.13, and this is Python 3.14"),
+        ("import sys; sys.modules['ensurepip'] = None", "sudo apt install python3."),
+        ("import shutil; shutil.disk_usage = lambda path: shutil._ntuple_diskusage(9, 9, 5e8)", "Make 1.5 GB free"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine: str, told: str):
+    (course.folder / "stand_ins/sitecustomize.py").write_text(machine)
+    status, said = course.start("lab")
+    assert (status, course.asked()) == (1, [])
+    assert told in said
+    assert not (course.folder / ".venv").exists()
+
+
+def test_start_py_alone_says_where_it_belongs(course: Course):
+    (course.folder / "constraints.txt").unlink()
+    assert course.start("lab") == (
+        1,
+        "start.py: constraints.txt is not beside start.py.\nRun start.py inside the complete course folder.\n",
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_help_lists_every_command_and_installs_nothing(course: Course, arguments: tuple[str, ...]):
+    status, said = course.start(*arguments)
+    assert (status, course.asked()) == (0, [])
+    [commands] = [action.choices for action in make_parser()._actions if action.dest == "command" or action.choices]
+    assert set(re.findall(r"^    python3 start\.py (\w+)", said, re.MULTILINE)) == set(commands)
+
+
+def test_old_pythons_can_read_it():
+    ast.parse(SCRIPT.read_text("utf-8"), feature_version=(3, 7))
+
+
+def test_python_versions_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    oldest, newest = (ast.literal_eval(text) for text in re.findall(r"\(3, \d+\)", SCRIPT.read_text("utf-8"))[:2])
+    assert project["requires-python"] == f">={oldest[0]}.{oldest[1]},<{newest[0]}.{newest[1] + 1}"

@@ -1,0 +1,466 @@
+"""sweep() against train(), run by run; the grid's shape; what cannot be swept; memory and progress."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from warmup_course import sweep as sweep_function
+from warmup_course.model import MLP, TinyTransformer
+from warmup_course.sweep import STACK_BYTES, sweep
+from warmup_course.training import TrainConfig, train
+
+BY_EPOCH = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+GRID: dict[str, Any] = {"peak_lr": [0.003, 0.01], "warmup_steps": [0, 7], "seed": [0, 5]}
+
+
+def small_mlp() -> nn.Module:
+    return MLP(64, 10, hidden=[12])
+
+
+def config(**changes: Any) -> TrainConfig:
+    return TrainConfig(**{"model": small_mlp, "device": "cpu", "total_steps": 30, "dtype": torch.float64, **changes})
+
+
+def padded(values: list[float], length: int) -> list[float]:
+    return values + [np.nan] * (length - len(values))
+
+
+def assert_agrees(runs: xr.Dataset, base: TrainConfig, axes: dict[str, Any], tolerance: float) -> set[str]:
+    """Every cell of the grid holds what train() gives; returns the outcomes seen."""
+    outcomes = set()
+    for cell in itertools.product(*(range(len(values)) for values in axes.values())):
+        chosen = {name: values[i] for (name, values), i in zip(axes.items(), cell, strict=True)}
+        history = train(replace(base, **chosen))
+        run = runs.isel(dict(zip(axes, cell, strict=True)))
+        for name in ("lr", "loss", *BY_EPOCH):
+            expected = padded(getattr(history, name), run[name].size)
+            if history.outcome == "diverged" and name == "loss":  # inf or nan: either says it
+                last = len(history.loss) - 1
+                assert not np.isfinite(run.loss[last])
+                expected[last] = run.loss.values[last]
+            message = f"{name} of {chosen}"
+            np.testing.assert_allclose(run[name], expected, rtol=tolerance, atol=tolerance, err_msg=message)
+        assert run.outcome.item() == history.outcome, chosen
+        assert run.epoch_step.values[: len(history.epoch_step)].tolist() == history.epoch_step
+        outcomes.add(history.outcome)
+    return outcomes
+
+
+RULES: list[dict[str, Any]] = [
+    {"optimizer": "SGD"},
+    {"optimizer": "SGD", "weight_decay": 0.1},
+    {"optimizer": "SGD", "momentum": 0.9},
+    {"optimizer": "SGD", "momentum": 0.8, "weight_decay": 0.1},
+    {"optimizer": "Adam"},
+    {"optimizer": "Adam", "weight_decay": 0.1},
+    {"optimizer": "AdamW"},
+    {"optimizer": "AdamW", "weight_decay": 0.5},
+]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_agrees_with_train_in_float64_over_30_steps(rule: dict[str, Any], loss: str) -> None:
+    base = config(loss=loss, decay="cosine", **rule)
+    assert_agrees(sweep(base, **GRID), base, GRID, 1e-9)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_agrees_with_train_in_float32_over_5_steps(rule: dict[str, Any], loss: str) -> None:
+    base = config(loss=loss, total_steps=5, batch_size=500, dtype=torch.float32, **rule)
+    axes: dict[str, Any] = {**GRID, "warmup_steps": [0, 4]}
+    assert_agrees(sweep(base, **axes), base, axes, 1e-5)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_agrees_with_train_for_transformers(norm: Any) -> None:
+    base = config(data="digit_tokens", model=lambda: TinyTransformer(norm, layers=2), optimizer="Adam", total_steps=8)
+    axes: dict[str, Any] = {"peak_lr": [0.001, 0.01], "seed": [0, 1]}
+    assert_agrees(sweep(base, **axes), base, axes, 1e-9)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"warmup": ["linear", "cosine", "exponential", "constant"], "start_factor": [0.1, 0.5]},
+        {"decay": ["constant", "cosine", "linear", "sqrt"], "end_factor": [0.0, 0.4], "stable_steps": [0, 3]},
+        {"count_from": [0, 1], "warmup_steps": [0, 5]},
+        {"weight_decay": [0.0, 0.3], "momentum": [0.0, 0.5, 0.9]},
+        {"optimizer": ["AdamW", "SGD", "Adam"], "seed": [2, 0, 1]},
+        {"loss": ["squared_error", "cross_entropy"], "peak_lr": [0.02, 0.01]},
+    ],
+    ids=lambda axes: " x ".join(axes),
+)
+def test_every_axis_agrees_with_train(axes: dict[str, Any]) -> None:
+    base = config(total_steps=12, batch_size=500, warmup_steps=4, peak_lr=0.02)
+    assert_agrees(sweep(base, **axes), base, axes, 1e-9)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_diverged_runs_end_as_in_train_and_leave_the_others_alone(optimizer: Any, loss: Any) -> None:
+    huge = 1e12 if optimizer == "SGD" else 1e200
+    base = config(loss=loss, optimizer=optimizer, batch_size=300, total_steps=20)
+    axes: dict[str, Any] = {"peak_lr": [0.01, huge], "seed": [0, 1]}
+    runs = sweep(base, **axes)
+    assert "diverged" in assert_agrees(runs, base, axes, 1e-6)
+    alone = sweep(base, peak_lr=[0.01], seed=[0, 1])
+    xr.testing.assert_allclose(runs.isel(peak_lr=[0]), alone, rtol=1e-12)
+
+
+def test_a_run_that_diverges_in_a_later_epoch_keeps_its_first_epochs() -> None:
+    base = config(loss="squared_error", batch_size=500, total_steps=30, warmup_steps=30)
+    axes: dict[str, Any] = {"peak_lr": [0.1, 1e20], "start_factor": [0.0, 1e-21]}
+    base = replace(base, warmup="cosine")
+    runs = sweep(base, **axes)
+    assert_agrees(runs, base, axes, 1e-6)
+    reached = np.isfinite(runs.train_loss).sum("epoch")
+    assert (reached > 0).any()
+    assert (reached < 10).any()
+
+
+# --- modules of the learner's own ------------------------------------------------------------------------------------
+
+
+class Scaled(nn.Module):
+    """A module with a name for everything: shared weights, a constant buffer, and a random one for each seed."""
+
+    scale: Tensor
+    features: Tensor
+
+    def __init__(self, random_buffer: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(16, 10), nn.Linear(16, 10)
+        self.second.weight = self.first.weight
+        self.register_buffer("scale", torch.tensor(0.5))
+        draw = torch.randn(64, 16) if random_buffer else torch.linspace(-1, 1, 64 * 16).reshape(64, 16)
+        self.register_buffer("features", draw)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.scale * x @ self.features)
+        return self.first(h) + self.second(h.square())
+
+
+class PartlyUsed(nn.Module):
+    """A layer that nothing uses and a layer that is frozen."""
+
+    def __init__(self, frozen: bool, unused: bool) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(64, 8), nn.Linear(8, 10)
+        if frozen:
+            self.body.requires_grad_(False)
+        if unused:
+            self.spare = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.body(x)))
+
+
+class Moody(nn.Linear):
+    """A layer that computes something else in evaluation mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1.0 if self.training else -3.0)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(lambda: Moody(64, 10), id="evaluation mode"),
+        pytest.param(lambda: Scaled(False), id="tied weights and constant buffers"),
+        pytest.param(lambda: Scaled(True), id="buffers that depend on the seed"),
+        pytest.param(lambda: PartlyUsed(frozen=False, unused=False), id="plain"),
+        pytest.param(lambda: PartlyUsed(frozen=True, unused=False), id="a frozen layer"),
+        pytest.param(lambda: PartlyUsed(frozen=False, unused=True), id="an unused layer"),
+        pytest.param(lambda: nn.Sequential(nn.Linear(64, 9), nn.LayerNorm(9), nn.GELU(), nn.Linear(9, 10)), id="norm"),
+        pytest.param(
+            lambda: nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(108, 10)),
+            id="convolution",
+        ),
+        pytest.param(lambda: nn.Sequential(nn.Linear(64, 10), nn.Dropout(p=0.0)), id="dropout of 0"),
+    ],
+)
+@pytest.mark.parametrize("rule", [{}, {"optimizer": "AdamW", "weight_decay": 0.1}], ids=["SGD", "AdamW"])
+def test_agrees_with_train_for_the_learners_own_module(model: Any, rule: dict[str, Any]) -> None:
+    base = config(model=model, total_steps=6, batch_size=500, **rule)
+    axes: dict[str, Any] = {"peak_lr": [0.01, 0.03], "seed": [0, 4, 2]}
+    assert_agrees(sweep(base, **axes), base, axes, 1e-9)
+
+
+class Named(nn.Module):
+    """A module that keeps a layer under the name "dropout"."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.layer, self.dropout = nn.Linear(64, 10), nn.Dropout(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.layer(x))
+
+
+class Block(nn.Module):
+    """One of torch's own encoder layers over the 8 rows of an image."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.block, self.head = nn.TransformerEncoderLayer(8, 2, 16, dropout=p, batch_first=True), nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(x.unflatten(1, (8, 8))).flatten(1))
+
+
+@pytest.mark.parametrize("module", [Named, Block])
+def test_dropout_of_zero_is_none(module: Any) -> None:
+    base = config(model=lambda: module(0.0), total_steps=3, batch_size=500, peak_lr=0.01)
+    assert_agrees(sweep(base, seed=[0, 1]), base, {"seed": [0, 1]}, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (nn.Dropout(0.1), "Dropout"),
+        (nn.AlphaDropout(0.1), "AlphaDropout"),
+        (nn.BatchNorm1d(64), "BatchNorm1d"),
+        (nn.BatchNorm1d(64, track_running_stats=False), "BatchNorm1d"),
+        (nn.SyncBatchNorm(64), "SyncBatchNorm"),
+        (nn.InstanceNorm1d(64, track_running_stats=True), "InstanceNorm1d"),
+        (nn.MultiheadAttention(8, 2, dropout=0.1), "MultiheadAttention"),
+        (nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1), "(TransformerEncoderLayer|MultiheadAttention)"),
+        (nn.LSTM(64, 8, 2, dropout=0.1), "LSTM"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_dropout_and_batch_statistics_are_refused(layer: nn.Module, name: str) -> None:
+    model = nn.Sequential(nn.Linear(64, 10), nn.Sequential(layer))
+    with pytest.raises(ValueError, match=rf"model must have neither dropout nor batch statistics.*{name}.*1\.0"):
+        sweep(config(model=lambda: model, total_steps=1), seed=[0, 1])
+
+
+def test_dropout_that_no_module_shows_is_refused_too() -> None:
+    class Hidden(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout(super().forward(x), 0.5, training=self.training)
+
+    with pytest.raises((ValueError, RuntimeError), match=r"dropout|random"):
+        sweep(config(model=lambda: Hidden(64, 10), total_steps=1), seed=[0, 1])
+
+
+# --- the grid --------------------------------------------------------------------------------------------------------
+
+
+def test_the_result_is_labelled_by_the_axes_in_their_order() -> None:
+    runs = sweep(config(total_steps=24), seed=[3, 1], peak_lr=[0.1, 0.2, 0.4], warmup=["cosine", "linear"])
+    sizes = {"seed": 2, "peak_lr": 3, "warmup": 2}
+    by_step: dict[str, dict[str, int]] = {"lr": {"step": 24}, "loss": {"step": 24}, "outcome": {}}
+    for name, extra in (by_step | {name: {"epoch": 2} for name in BY_EPOCH}).items():
+        assert dict(runs[name].sizes) == sizes | extra
+        assert runs[name].dims == (*sizes, *extra)
+    assert set(runs.data_vars) == {"lr", "loss", "outcome", *BY_EPOCH}
+    assert runs.seed.values.tolist() == [3, 1]
+    assert runs.peak_lr.values.tolist() == [0.1, 0.2, 0.4]
+    assert runs.warmup.values.tolist() == ["cosine", "linear"]
+    assert runs.step.values.tolist() == list(range(24))
+    assert runs.epoch.values.tolist() == [1, 2]
+    assert runs.epoch_step.values.tolist() == [23, 24]
+    assert runs.sel(seed=1, peak_lr=0.2, warmup="linear").outcome.item() in {"trained", "slow", "stalled", "diverged"}
+
+
+@pytest.mark.parametrize("seeds", [range(3), (0, 1, 2), np.arange(3), iter([0, 1, 2])], ids=lambda v: type(v).__name__)
+def test_axes_may_be_any_list_of_values(seeds: Any) -> None:
+    runs = sweep(config(total_steps=2), seed=seeds)
+    assert runs.seed.values.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(runs.loss[1], train(config(total_steps=2, seed=1)).loss, rtol=1e-9)
+
+
+def test_values_may_come_twice() -> None:
+    runs = sweep(config(total_steps=2), seed=[4, 4])
+    assert runs.loss[0].values.tolist() == runs.loss[1].values.tolist()
+
+
+def same_runs(first: xr.Dataset, second: xr.Dataset) -> None:
+    xr.testing.assert_allclose(first.drop_vars("outcome"), second.drop_vars("outcome"), rtol=1e-11)
+    assert (first.outcome.values == second.outcome.values).all()
+
+
+@pytest.mark.parametrize("rule", [{}, {"momentum": 0.9}, {"optimizer": "Adam"}], ids=str)
+@pytest.mark.parametrize("runs_per_stack", [1, 3])
+def test_the_numbers_do_not_depend_on_the_stacks(
+    runs_per_stack: int, rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = config(total_steps=25, **rule)
+    whole = sweep(base, **GRID)
+    size = sum(p.numel() for p in small_mlp().parameters()) * 8
+    monkeypatch.setitem(STACK_BYTES, "cpu", size * runs_per_stack)
+    stacks: list[int] = []
+
+    def progress(steps: range) -> range:
+        stacks.append(len(steps) // 25)
+        return steps
+
+    same_runs(sweep(base, progress=progress, **GRID), whole)
+    assert stacks == [{1: 8, 3: 3}[runs_per_stack]]
+
+
+def test_the_numbers_do_not_depend_on_the_order_of_the_runs() -> None:
+    base = config(total_steps=25)
+    backwards = sweep(base, **{name: GRID[name][::-1] for name in ("seed", "warmup_steps", "peak_lr")})
+    same_runs(backwards.sortby([*GRID]).transpose(*GRID, ...), sweep(base, **GRID))
+
+
+def test_the_global_random_state_is_left_alone_and_does_not_matter() -> None:
+    before = torch.get_rng_state()
+    first = sweep(config(total_steps=3), seed=[0, 1])
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        xr.testing.assert_identical(sweep(config(total_steps=3), seed=[0, 1]), first)
+
+
+def test_all_runs_go_through_the_model_at_once() -> None:
+    calls: list[int] = []
+
+    class Counted(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append(1)
+            return super().forward(x)
+
+    counts = []
+    for lrs in ([0.1], [0.1, 0.2, 0.3, 0.4, 0.5]):
+        calls.clear()
+        sweep(config(model=lambda: Counted(64, 10), total_steps=4), peak_lr=lrs)
+        counts.append(len(calls))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("axes", "names"),
+    [
+        ({}, ["axes", "peak_lr"]),
+        ({"batch_size": [32, 64]}, ["'batch_size'", "shapes", "peak_lr"]),
+        ({"total_steps": [1, 2]}, ["'total_steps'", "shapes"]),
+        ({"model": [MLP]}, ["'model'", "shapes"]),
+        ({"data": ["digits"]}, ["'data'"]),
+        ({"dtype": [torch.float32]}, ["'dtype'"]),
+        ({"learning_rate": [0.1]}, ["'learning_rate'", "peak_lr"]),
+        ({"peak_lr": []}, ["peak_lr", "[]"]),
+        ({"peak_lr": 0.1}, ["peak_lr", "0.1", "list"]),
+        ({"warmup": "linear"}, ["warmup", "'linear'", "list"]),
+        ({"peak_lr": [0.1, -0.2]}, ["peak_lr", "-0.2"]),
+        ({"warmup_steps": [0, 31]}, ["warmup_steps", "31"]),
+        ({"optimizer": ["SGD", "sgd"]}, ["optimizer", "'sgd'"]),
+        ({"momentum": [0.9], "optimizer": ["SGD", "Adam"]}, ["momentum", "0.9", "Adam"]),
+    ],
+    ids=str,
+)
+def test_bad_axes_are_refused_before_any_work_starts(axes: dict[str, Any], names: list[str]) -> None:
+    def model() -> nn.Module:
+        raise AssertionError("work has started")
+
+    with pytest.raises(ValueError) as error:
+        sweep(config(model=model), **axes)
+    assert [name for name in names if name not in str(error.value)] == []
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"batch_size .*1437.*1438"):
+        sweep(config(batch_size=1438), seed=[0])
+
+
+# --- progress and memory ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("runs_per_stack", [1, 100])
+def test_progress_counts_every_step_and_is_driven_to_its_end(
+    runs_per_stack: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(p.numel() for p in small_mlp().parameters()) * 8
+    monkeypatch.setitem(STACK_BYTES, "cpu", size * runs_per_stack)
+    seen: list[int] = []
+    closed = []
+
+    def progress(steps: range) -> Iterator[int]:
+        for step in steps:
+            seen.append(step)
+            yield step
+        closed.append(len(steps))
+
+    sweep(config(total_steps=4), progress=progress, seed=[0, 1, 2])
+    expected = 4 * (3 if runs_per_stack == 1 else 1)
+    assert seen == list(range(expected))
+    assert closed == [expected]
+
+
+def test_progress_that_raises_stops_the_sweep() -> None:
+    calls: list[int] = []
+
+    class StopError(Exception):
+        pass
+
+    class Counted(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append(1)
+            return super().forward(x)
+
+    def progress(steps: range) -> Iterator[int]:
+        for step in steps:
+            if step == 3:
+                raise StopError
+            yield step
+
+    with pytest.raises(StopError):
+        sweep(config(model=lambda: Counted(64, 10), total_steps=20), progress=progress, seed=[0, 1])
+    assert len(calls) == 4
+
+
+def test_a_short_sweep_shows_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(config(total_steps=2), seed=[0])
+    assert capsys.readouterr() == ("", "")
+
+
+MEMORY = """
+import resource, torch
+from warmup_course import sweep
+from warmup_course.model import MLP
+from warmup_course.sweep import STACK_BYTES
+from warmup_course.training import TrainConfig
+
+model = lambda: MLP(10, 2, hidden=[256, 256])
+run_bytes = 4 * sum(p.numel() for p in model().parameters())
+STACK_BYTES["cpu"] = 16 * run_bytes
+config = TrainConfig(data="tabular", model=model, device="cpu", total_steps=2, batch_size=16, optimizer="Adam")
+peaks = []
+for stacks in (1, 10):
+    sweep(config, seed=range(2), peak_lr=[0.001 * (i + 1) for i in range(8 * stacks)])
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(16 * run_bytes // 1024, *peaks)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the resource module is POSIX")
+def test_peak_memory_does_not_grow_with_the_grid() -> None:
+    output = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True).stdout
+    stack, first, many = (int(number) for number in output.split())
+    if sys.platform == "darwin":  # bytes there, kilobytes on Linux
+        first, many = first // 1024, many // 1024
+    assert many - first < 10 * stack  # all at once would add 9 stacks of weights, gradients and two moments
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("rule", [{}, {"optimizer": "AdamW", "weight_decay": 0.1}], ids=str)
+def test_agrees_with_train_on_a_gpu(rule: dict[str, Any]) -> None:
+    base = config(device="cuda", **rule)
+    assert_agrees(sweep(base, **GRID), base, GRID, 1e-9)
+
+
+def test_the_package_offers_the_function_itself() -> None:
+    assert sweep_function is sweep

@@ -1,0 +1,301 @@
+"""train() against loops written out here with torch's own parts."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+
+from warmup_course.data import Dataset, load
+from warmup_course.model import MLP, TinyTransformer
+from warmup_course.sweep import sweep
+from warmup_course.training import LOSSES, TrainConfig, outcome, squared_error, train
+
+
+def small_mlp() -> nn.Module:
+    return MLP(64, 10, hidden=[12])
+
+
+def config(**changes: Any) -> TrainConfig:
+    return TrainConfig(**{"model": small_mlp, "device": "cpu", "total_steps": 30, "peak_lr": 0.1, **changes})
+
+
+def rows(labels: list[int], n_classes: int) -> Dataset:
+    """A data set whose inputs are zero, so that a linear model can only learn the shares of the classes."""
+    x, y = torch.zeros(len(labels), 3), torch.tensor(labels)
+    return Dataset("rows", x, y, x, y, n_classes)
+
+
+def first_class() -> nn.Module:
+    """A model that always says class 0."""
+    model = nn.Linear(3, 10)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    return model
+
+
+OPTIMIZERS: dict[str, tuple[dict[str, Any], Callable[[Any], torch.optim.Optimizer]]] = {
+    "SGD": ({}, lambda p: torch.optim.SGD(p, lr=0.03)),
+    "momentum": ({"momentum": 0.9, "weight_decay": 0.01}, lambda p: torch.optim.SGD(p, 0.03, 0.9, weight_decay=0.01)),
+    "Adam": ({"optimizer": "Adam", "weight_decay": 0.02}, lambda p: torch.optim.Adam(p, lr=0.03, weight_decay=0.02)),
+    "AdamW": ({"optimizer": "AdamW", "weight_decay": 0.03}, lambda p: torch.optim.AdamW(p, lr=0.03, weight_decay=0.03)),
+}
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_train_is_the_loop_one_would_write(name: str, loss: str) -> None:
+    fields, make_optimizer = OPTIMIZERS[name]
+    run = config(loss=loss, peak_lr=0.03, warmup_steps=5, decay="cosine", seed=4, dtype=torch.float64, **fields)
+    history = train(run)
+
+    def criterion(outputs: Tensor, y: Tensor) -> Tensor:
+        if loss == "cross_entropy":
+            return -(outputs.log_softmax(dim=1)[torch.arange(len(y)), y]).mean()
+        return nn.MSELoss()(outputs, torch.eye(10, dtype=torch.float64)[y]) * 5
+
+    data = load("digits").to(torch.device("cpu"), torch.float64)
+    torch.manual_seed(4)
+    model = small_mlp().double()
+    optimizer = make_optimizer(model.parameters())
+    scheduler = SequentialLR(
+        optimizer, [LinearLR(optimizer, 1 / 5, total_iters=4), CosineAnnealingLR(optimizer, 25)], milestones=[5]
+    )
+    loader, losses, lrs, epochs = data.train_loader(64, seed=4), [], [], []
+    for stop in (23, 30):
+        for x, y in loader:
+            value = criterion(model(x), y)
+            optimizer.zero_grad()
+            value.backward()
+            losses.append(value.item())
+            lrs.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+            if len(losses) == stop:
+                break
+        for x, y in ((data.x_train, data.y_train), (data.x_valid, data.y_valid)):
+            with torch.no_grad():
+                outputs = model(x)
+            epochs.append([criterion(outputs, y).item(), np.mean(outputs.numpy().argmax(axis=1) == y.numpy())])
+
+    assert history.lr == pytest.approx(lrs, abs=1e-14)
+    assert history.loss == pytest.approx(losses, rel=1e-9)
+    ours = [history.train_loss, history.train_accuracy, history.valid_loss, history.valid_accuracy]
+    np.testing.assert_allclose(ours, np.array(epochs).reshape(2, 4).T, rtol=1e-9)
+    assert history.epoch_step == [23, 30]
+
+
+def test_the_recorded_lr_is_the_schedule_times_the_peak() -> None:
+    run = config(warmup_steps=7, stable_steps=3, decay="sqrt", end_factor=0.2, peak_lr=0.03)
+    history = train(run)
+    assert history.lr[:8] == pytest.approx([0.03 * step / 7 for step in range(1, 8)] + [0.03])
+    assert history.lr[10] == pytest.approx(0.03)
+    assert history.lr[15] == pytest.approx(0.03 * (1 - 0.8 * math.sqrt(5 / 20)))
+    assert {type(lr) for lr in history.lr} == {float}
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "batch_size", "epoch_step"),
+    [(1, 64, [1]), (23, 64, [23]), (24, 64, [23, 24]), (46, 64, [23, 46]), (7, 500, [3, 6, 7]), (2, 1437, [1, 2])],
+)
+def test_lengths_of_the_history(total_steps: int, batch_size: int, epoch_step: list[int]) -> None:
+    history = train(config(total_steps=total_steps, batch_size=batch_size))
+    assert len(history.loss) == len(history.lr) == total_steps
+    assert history.epoch_step == epoch_step
+    for values in (history.train_loss, history.train_accuracy, history.valid_loss, history.valid_accuracy):
+        assert len(values) == len(epoch_step)
+
+
+def test_one_config_gives_the_same_numbers_and_another_seed_others() -> None:
+    assert train(config(seed=1)) == train(config(seed=1))
+    assert train(config(seed=1)).loss[0] != train(config(seed=2)).loss[0]
+
+
+def test_the_seed_decides_the_order_of_the_batches_too() -> None:
+    def same_weights() -> nn.Module:
+        model = nn.Linear(64, 10, bias=False)
+        nn.init.zeros_(model.weight)
+        return model
+
+    first, other = (train(config(model=same_weights, seed=seed)).loss for seed in (0, 1))
+    assert first[0] == other[0]
+    assert first[3] != other[3]
+
+
+def test_the_global_random_states_are_left_alone_and_do_not_matter() -> None:
+    torch_state, numpy_state = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
+    first = train(config())
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert str(np.random.get_state()) == numpy_state  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        assert train(config()) == first
+
+
+def test_a_model_is_trained_in_training_mode_and_evaluated_in_evaluation_mode() -> None:
+    modes = []
+
+    class Spy(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            modes.append((self.training, len(x)))
+            return super().forward(x)
+
+    train(config(model=lambda: Spy(64, 10), batch_size=1000, total_steps=4))
+    assert modes == [(True, 1000), (True, 437), (False, 1437), (False, 360)] * 2
+
+
+def test_float64_runs_in_float64() -> None:
+    single, double = train(config(total_steps=3)), train(config(total_steps=3, dtype=torch.float64))
+    assert single.loss == pytest.approx(double.loss, rel=1e-4)
+    assert all(float(np.float32(loss)) == loss for loss in single.loss)
+    assert any(float(np.float32(loss)) != loss for loss in double.loss)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_transformers_train_on_tokens(norm: Any) -> None:
+    run = config(data="digit_tokens", model=lambda: TinyTransformer(norm, layers=1), optimizer="Adam", peak_lr=0.01)
+    history = train(run)
+    assert history.loss[-1] < 0.7 * history.loss[0]
+
+
+# --- how runs end ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_trains() -> None:
+    history = train(config(total_steps=115, peak_lr=0.2))
+    assert history.train_accuracy[-1] > 0.95
+    assert history.outcome == "trained"
+
+
+def test_a_run_that_is_slow() -> None:
+    history = train(config(peak_lr=0.02))
+    assert 0.2 < history.train_accuracy[-1] < 0.85
+    assert history.outcome == "slow"
+
+
+def test_a_run_that_stalls() -> None:
+    stalled = config(data=rows(list(range(10)), 10), model=first_class, peak_lr=0, batch_size=10)
+    assert train(stalled).outcome == "stalled"
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_a_run_that_diverges_stops_at_the_first_loss_that_is_not_finite(loss: Any) -> None:
+    history = train(config(loss=loss, peak_lr=1e12, total_steps=100))
+    assert history.outcome == "diverged"
+    assert not math.isfinite(history.loss[-1])
+    assert all(map(math.isfinite, history.loss[:-1]))
+    assert len(history.lr) == len(history.loss) < 23
+    assert history.epoch_step == history.train_loss == history.valid_accuracy == []
+
+
+def test_a_run_whose_last_evaluation_is_not_finite_has_diverged() -> None:
+    history = train(config(loss="squared_error", peak_lr=1e25, total_steps=1))
+    assert math.isfinite(history.loss[0])
+    assert history.outcome == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("hits", "n_rows", "n_classes", "trained_above", "expected"),
+    [
+        (6, 10, 10, 0.59, "trained"),
+        (6, 10, 10, 0.6, "slow"),  # "above" is not "at"
+        (7, 10, 10, 0.7, "slow"),
+        (9, 10, 10, 0.9, "slow"),
+        (10, 10, 10, 0.99, "trained"),
+        (3, 4, 2, 0.9, "slow"),  # .75 is not below 1.5 times .5
+        (2, 4, 2, 0.9, "stalled"),
+        (2, 20, 10, 0.9, "stalled"),
+        (2, 20, 10, 0.05, "stalled"),
+    ],
+)
+def test_the_limits_of_the_outcomes(
+    hits: int, n_rows: int, n_classes: int, trained_above: float, expected: str
+) -> None:
+    data = rows([0] * hits + [1] * (n_rows - hits), n_classes)
+    run = config(data=data, model=first_class, batch_size=4, total_steps=1, peak_lr=0, trained_above=trained_above)
+    assert train(run).outcome == expected
+    assert sweep(run, seed=[0]).outcome.item() == expected
+
+
+def test_outcome_of_arrays() -> None:
+    finite, accuracy = [[True, False], [True, True]], [[0.74, 0.99], [0.76, 0.81]]
+    ended = outcome(finite, accuracy, chance=0.5, trained_above=0.8)
+    assert ended.tolist() == [["stalled", "diverged"], ["slow", "trained"]]
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+def test_squared_error_is_torchs_on_one_hot_labels() -> None:
+    outputs, y = torch.randn(7, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 3, 0, 1])
+    expected = nn.MSELoss(reduction="sum")(outputs, torch.eye(4)[y]) / (2 * 7)
+    torch.testing.assert_close(squared_error(outputs, y), expected)
+
+
+def test_losses_by_hand() -> None:
+    outputs, y = torch.tensor([[0.0, 2.0], [1.0, 1.0]]), torch.tensor([1, 0])
+    assert LOSSES["squared_error"](outputs, y).item() == pytest.approx((0.5 * 1 + 0.5 * 1) / 2)
+    assert LOSSES["cross_entropy"](outputs, y).item() == pytest.approx((math.log(1 + math.exp(-2)) + math.log(2)) / 2)
+
+
+# --- what is refused, before any work starts -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"data": "mnist"}, ["data", "'mnist'", "digits"]),
+        ({"model": "MLP"}, ["model", "'MLP'", "function"]),
+        ({"model": nn.Linear(1, 1)}, ["model", "Linear", "function"]),
+        ({"loss": "hinge"}, ["loss", "'hinge'", "cross_entropy"]),
+        ({"optimizer": "sgd"}, ["optimizer", "'sgd'", "SGD"]),
+        ({"momentum": -0.1}, ["momentum", "-0.1", "[0, 1]"]),
+        ({"momentum": 0.9, "optimizer": "Adam"}, ["momentum", "0.9", "Adam"]),
+        ({"weight_decay": -1}, ["weight_decay", "-1"]),
+        ({"peak_lr": -0.1}, ["peak_lr", "-0.1"]),
+        ({"peak_lr": math.nan}, ["peak_lr", "nan"]),
+        ({"peak_lr": [0.1]}, ["peak_lr", "[0.1]"]),
+        ({"batch_size": 0}, ["batch_size", "0", "at least 1"]),
+        ({"total_steps": 0}, ["total_steps", "0", "at least 1"]),
+        ({"warmup_steps": 31}, ["warmup_steps", "31", "total_steps = 30"]),
+        ({"warmup": "steep"}, ["warmup", "'steep'"]),
+        ({"decay": "step"}, ["decay", "'step'"]),
+        ({"seed": -1}, ["seed", "-1"]),
+        ({"seed": 1.5}, ["seed", "1.5"]),
+        ({"trained_above": 1.2}, ["trained_above", "1.2", "[0, 1]"]),
+        ({"device": "tpu"}, ["device", "'tpu'", "cpu"]),
+        ({"dtype": torch.float16}, ["dtype", "torch.float16", "torch.float32"]),
+    ],
+)
+def test_bad_fields_are_refused_by_name_value_and_what_is_allowed(fields: dict[str, Any], names: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        config(**fields)
+    assert [name for name in names if name not in str(error.value)] == []
+
+
+def test_a_batch_larger_than_the_data_is_refused_when_it_is_known() -> None:
+    with pytest.raises(ValueError, match=r"batch_size .*1437.*1438"):
+        train(config(batch_size=1438))
+
+
+def test_progress_wraps_the_epochs() -> None:
+    seen: list[int] = []
+
+    def progress(epochs: range) -> Any:
+        for epoch in epochs:
+            yield epoch
+            seen.append(epoch)
+
+    train(config(total_steps=50), progress)
+    assert seen == [0, 1, 2]
+
+
+def test_numpy_numbers_from_a_grid_are_welcome() -> None:
+    run = config(peak_lr=np.float64(0.1), seed=np.int64(3), warmup_steps=np.int64(4), total_steps=5)
+    history = train(run)
+    assert history == train(config(seed=3, warmup_steps=4, total_steps=5))
+    assert {type(lr) for lr in history.lr} == {float}

@@ -1,0 +1,23 @@
+"""Learning-rate warmup in PyTorch, measured: schedules, small models, and many training runs at once."""
+
+from warmup_course import data
+from warmup_course.data import Dataset
+from warmup_course.device import resolve_device
+from warmup_course.model import MLP, TinyTransformer
+from warmup_course.schedulers import Schedule, lambda_lr
+from warmup_course.sweep import sweep
+from warmup_course.training import History, TrainConfig, train
+
+__all__ = [
+    "MLP",
+    "Dataset",
+    "History",
+    "Schedule",
+    "TinyTransformer",
+    "TrainConfig",
+    "data",
+    "lambda_lr",
+    "resolve_device",
+    "sweep",
+    "train",
+]

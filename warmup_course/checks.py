@@ -1,0 +1,36 @@
+"""Clear errors for bad arguments: each names the argument, the value and what is allowed."""
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """``value`` as an int of at least ``least``; ValueError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return number
+
+
+def real_number(name: str, value: Any, least: float, most: float = math.inf) -> float:
+    """``value`` as a finite float in [least, most]; ValueError otherwise."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool | str) or not (math.isfinite(number) and least <= number <= most):
+        allowed = f"at least {least}" if most == math.inf else f"in [{least}, {most}]"
+        raise ValueError(f"{name} must be a finite number {allowed}, got {value!r}")
+    return number
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """ValueError unless ``value`` is among ``allowed``."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")

@@ -1,0 +1,204 @@
+"""The course's figures. Each function draws into the axes it is given, or into a new figure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from cycler import cycler
+from matplotlib.axes import Axes
+
+from warmup_course.schedulers import Schedule
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Okabe & Ito's palette, distinguishable without full colour vision. Two roles keep their colour all through the course.
+WITHOUT_WARMUP, WITH_WARMUP = "#D55E00", "#0072B2"
+COLOURS = (WITH_WARMUP, WITHOUT_WARMUP, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+# How a run ended -> colour and hatching, from best to worst.
+OUTCOME_LOOKS = {
+    "trained": ("#009E73", ""),
+    "slow": ("#56B4E9", "//"),
+    "stalled": ("#E69F00", ".."),
+    "diverged": ("#404040", "xx"),
+}
+# Losses above this are drawn at the upper edge: a diverging run would squeeze all others into a line.
+LOSS_CEILING = 30.0
+
+
+def use_course_style() -> None:
+    """Large type, few colours, no clutter: readable from the back of a room."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (9, 4.2),
+            "figure.dpi": 72,
+            "figure.constrained_layout.use": True,
+            "font.size": 13,
+            "axes.titlesize": 15,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=LINE_STYLES),
+            "lines.linewidth": 2.2,
+            "legend.frameon": False,
+        }
+    )
+
+
+def arm_colours(labels: Iterable[str]) -> dict[str, str]:
+    """A colour for each label; the arm called "no warmup" has the same one in every figure.
+
+    >>> arm_colours(["32 warmup steps", "no warmup"])
+    {'32 warmup steps': '#0072B2', 'no warmup': '#D55E00'}
+    """
+    others = (colour for colour in cycle(COLOURS) if colour != WITHOUT_WARMUP)
+    return {label: WITHOUT_WARMUP if label == "no warmup" else next(others) for label in labels}
+
+
+def warmup_label(steps: int) -> str:
+    """What an arm is called: "no warmup" or "32 warmup steps"."""
+    return f"{steps} warmup steps" if steps else "no warmup"
+
+
+def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax: Axes | None = None) -> None:
+    """The LR of each schedule over its steps, as dots where there are few."""
+    ax = ax or plt.subplots()[1]
+    colours = arm_colours(schedules)
+    for (label, schedule), style in zip(schedules.items(), cycle(LINE_STYLES), strict=False):
+        steps = np.arange(schedule.total_steps)
+        marker = "o" if len(steps) <= 40 else None
+        ax.plot(steps, peak_lr * schedule(steps), label=label, color=colours[label], linestyle=style, marker=marker)
+    ax.set(title=title, xlabel="optimizer step", ylabel="learning rate", ylim=(0, None))
+    ax.legend()
+
+
+def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None = None) -> None:
+    """The training loss of every run, one thin line a seed and one colour an arm; a cross marks a run that diverged.
+
+    Args:
+        arms: label -> runs of a sweep with the dimensions "seed" and "step"; see arm_colours for the labels.
+        title: the figure's message.
+    """
+    ax = ax or plt.subplots()[1]
+    for label, colour in arm_colours(arms).items():
+        runs = arms[label]
+        for seed in runs.seed:
+            loss = runs.loss.sel(seed=seed).to_numpy()
+            shown = np.minimum(np.nan_to_num(loss, nan=np.inf), LOSS_CEILING)
+            ended = np.flatnonzero(~np.isfinite(loss))
+            until = ended[0] + 1 if len(ended) else len(loss)
+            ax.plot(shown[:until], color=colour, linestyle="-", linewidth=0.9, alpha=0.7)
+            if len(ended):
+                ax.plot(until - 1, LOSS_CEILING, color=colour, marker="x", markersize=9, clip_on=False)
+        trained = int((runs.outcome == "trained").sum())
+        ax.plot([], [], color=colour, linestyle="-", label=f"{label}: {trained} of {runs.seed.size} train")
+    ax.set(title=title, xlabel="optimizer step", ylabel="training loss (log scale)", yscale="log")
+    ax.set_ylim(top=LOSS_CEILING)
+    ax.legend()
+
+
+def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> None:
+    """The number of seeds that train against the peak LR, one line for each warmup length of the sweep."""
+    ax = ax or plt.subplots()[1]
+    trained = (runs.outcome == "trained").sum("seed")
+    labels = {warmup_label(steps): steps for steps in runs.warmup_steps.to_numpy()}
+    for (label, colour), style in zip(arm_colours(labels).items(), cycle(LINE_STYLES), strict=False):
+        counts = trained.sel(warmup_steps=labels[label])
+        ax.plot(runs.peak_lr, counts, color=colour, linestyle=style, marker="o", label=label)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(runs.peak_lr, [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
+    ax.set(title=title, xlabel="peak learning rate", ylabel=f"seeds that train, of {runs.seed.size}")
+    ax.set_ylim(-0.4, runs.seed.size + 0.4)
+    ax.legend()
+
+
+def stability_map(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> None:
+    """The number of seeds that train, for each peak LR (down) and warmup length (across) of a sweep."""
+    ax = ax or plt.subplots(figsize=(7, 0.45 * runs.peak_lr.size + 1.6))[1]
+    trained = (runs.outcome == "trained").sum("seed").transpose("peak_lr", "warmup_steps").to_numpy()
+    seeds = runs.seed.size
+    ax.imshow(trained, cmap="cividis", vmin=0, vmax=seeds, aspect="auto")
+    for (row, column), count in np.ndenumerate(trained):
+        ax.text(column, row, f"{count}", ha="center", va="center", color="black" if count > seeds / 2 else "white")
+    ax.set_xticks(range(trained.shape[1]), [str(w) for w in runs.warmup_steps.to_numpy()])
+    ax.set_yticks(range(trained.shape[0]), [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
+    ax.set(title=title, xlabel="warmup steps", ylabel="peak learning rate")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+
+
+def outcome_shares(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> None:
+    """How the runs of a sweep ended: one stacked bar for each peak LR, with the number of seeds in each part.
+
+    Args:
+        runs: a sweep with the dimensions "peak_lr" and "seed".
+        title: the figure's message.
+    """
+    ax = ax or plt.subplots()[1]
+    places, below = np.arange(runs.peak_lr.size), np.zeros(runs.peak_lr.size, dtype=int)
+    for name, (colour, hatch) in OUTCOME_LOOKS.items():
+        counts = (runs.outcome == name).sum("seed").to_numpy()
+        ax.bar(places, counts, 0.8, below, label=name, color=colour, hatch=hatch, edgecolor="white", linewidth=0.8)
+        for place, count, bottom in zip(places, counts, below, strict=True):
+            if count:
+                box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+                ax.text(place, bottom + count / 2, f"{count}", ha="center", va="center", fontsize=11, bbox=box)
+        below += counts
+    ax.set_xticks(places, [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
+    ax.set(title=title, xlabel="peak learning rate", ylabel=f"seeds, of {runs.seed.size}")
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def by_epoch(
+    series: Mapping[str, Sequence[float]], title: str, ylabel: str, ax: Axes | None = None, first: int = 1
+) -> None:
+    """One line for each named list of numbers, one number an epoch.
+
+    Args:
+        first: the epoch of the first number; 0 where it was taken before training.
+    """
+    ax = ax or plt.subplots()[1]
+    colours = arm_colours(series)
+    for (label, values), style in zip(series.items(), cycle(LINE_STYLES), strict=False):
+        epochs = np.arange(first, len(values) + first)
+        marker = "o" if len(values) <= 20 else None
+        ax.plot(epochs, values, color=colours[label], linestyle=style, marker=marker, label=label)
+    ax.set(title=title, xlabel="epoch", ylabel=ylabel)
+    ax.legend()
+
+
+def descent_path(path: npt.ArrayLike, curvatures: Sequence[float], title: str, ax: Axes | None = None) -> None:
+    """The path of gradient descent on the bowl 0.5 * sum(curvature * weight**2), a dot for each step.
+
+    The view stays near the start, so a diverging path leaves it.
+
+    Args:
+        path: the weights, (steps + 1, 1) or (steps + 1, 2); one weight is drawn on the curve of its loss, two on a map
+            of level lines, with a cross at the minimum.
+        curvatures: one for each weight.
+    """
+    ax = ax or plt.subplots()[1]
+    path = np.asarray(path, dtype=float)
+    reach = 1.6 * np.abs(path[0]).max()
+    line = np.linspace(-reach, reach, 121)
+    if path.shape[1] == 1:
+        top = 0.5 * curvatures[0] * reach**2
+        ax.plot(line, 0.5 * curvatures[0] * line**2, color="0.6", linestyle="-")
+        x, y = path[:, 0], 0.5 * curvatures[0] * path[:, 0] ** 2
+        ax.set(xlabel="weight", ylabel="loss", ylim=(-0.06 * top, top))
+    else:
+        loss = 0.5 * (curvatures[0] * line**2 + curvatures[1] * line[:, None] ** 2)
+        ax.contour(line, line, loss, levels=loss.max() * np.array([0.01, 0.07, 0.25, 0.6]), colors="0.8", linewidths=1)
+        ax.plot(0, 0, marker="+", color="black", markersize=14, markeredgewidth=2)
+        x, y = path.T
+        names = [f"weight {i}, curvature {c:g}" for i, c in enumerate(curvatures, start=1)]
+        ax.set(xlabel=names[0], ylabel=names[1], ylim=(-reach, reach))
+    ax.plot(x, y, color=COLOURS[0], linestyle="-", linewidth=1.2, marker="o", markersize=5)
+    ax.plot(x[0], y[0], color=COLOURS[0], marker="o", markersize=11, fillstyle="none", markeredgewidth=2)
+    ax.set(title=title, xlim=(-reach, reach))

@@ -1,0 +1,299 @@
+"""The command warmup-course: open, execute, check and maintain the lessons."""
+
+import argparse
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from warmup_course import lesson_files
+from warmup_course.lesson_files import CommandError, Execution
+
+PACKAGE = Path(__file__).resolve().parent
+# The commands work in a clone, where the package stands beside the lessons.
+ROOT = PACKAGE.parent
+LESSONS = ROOT / "notebooks"
+WORKSPACE = ROOT / "workspace"
+BENCHMARKS = ROOT / "benchmarks"
+FIRST_LESSON = "00_start_here.ipynb"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    options = make_parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except (CommandError, OSError) as error:
+        print(f"warmup-course: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="warmup-course", description=__doc__, epilog="Each command explains itself: warmup-course lab --help"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        text = inspect.getdoc(command) or ""
+        added: argparse.ArgumentParser = commands.add_parser(
+            command.__name__,
+            help=text.partition("\n")[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(command=command)
+        return added
+
+    several: dict[str, Any] = {
+        "nargs": "*",
+        "metavar": "LESSON",
+        "help": "its number or name; all if there is none",
+    }
+
+    command = add(lab)
+    command.add_argument("--no-browser", action="store_true", help="open no browser")
+    command.add_argument("--port", type=int, metavar="N", help="usually 8888, or the next one that is free")
+
+    command = add(restore)
+    command.add_argument("lesson", metavar="LESSON", help="its number or name")
+
+    command = add(run)
+    command.add_argument("lessons", **several)
+    command.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a value for a variable of the lesson's first code cell",
+    )
+    command.add_argument(
+        "--out", type=Path, default=ROOT / "executed", metavar="DIR", help="where the executed copies go (executed/)"
+    )
+
+    command = add(test)
+    command.add_argument("--fast", action="store_true", help="leave out what executes whole lessons")
+    command.add_argument("lesson", nargs="?", metavar="LESSON", help="check this lesson only")
+
+    command = add(refresh)
+    command.add_argument("lessons", **several)
+
+    command = add(bench)
+    command.add_argument("name", nargs="?", metavar="NAME", help="one script; all if there is none")
+    return parser
+
+
+def lab(options: argparse.Namespace) -> int:
+    """Open the lessons in JupyterLab.
+
+    Copies the lessons, without their outputs, into the folder workspace/ and opens them there. What you change stays:
+    your copy of a lesson is never overwritten. Where no browser opens, follow the address that is printed.
+
+    examples:
+      warmup-course lab
+      warmup-course lab --no-browser --port 8899
+    """
+    for line in lesson_files.fill_workspace(lesson_files.find(LESSONS), WORKSPACE):
+        print(line)
+    print("JupyterLab starts in workspace/. Ctrl-C here ends it.", flush=True)
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={WORKSPACE}"]
+    command += [f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"]
+    # The settings there keep JupyterLab from asking for news and updates.
+    command += [f"--LabApp.app_settings_dir={PACKAGE / 'lab_settings'}", "--log-level=ERROR"]
+    command += ["--no-browser"] * options.no_browser
+    if options.port is not None:
+        command += [f"--port={options.port}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in many containers; Jupyter wants to be told
+        command += ["--allow-root"]
+    return hand_over(command)
+
+
+def restore(options: argparse.Namespace) -> int:
+    """Bring a fresh copy of a lesson.
+
+    Puts the lesson as it was shipped into workspace/. If you had changed yours, it is kept beside it, under a name such
+    as 03_linear_warmup.yours-1.ipynb.
+
+    examples:
+      warmup-course restore 03
+      warmup-course restore 03_linear_warmup
+    """
+    [lesson] = lesson_files.find(LESSONS, [options.lesson])
+    kept = lesson_files.restore(lesson, WORKSPACE)
+    print(f"workspace/{lesson.name} is fresh." + (f" Yours is kept as {kept.name}." if kept else ""))
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Execute lessons and say which cells fail.
+
+    Executes the lessons with papermill, as many at a time as there are cores, and stores the executed copies. At other
+    than its standard parameters a lesson shows claims that do not hold, and goes on.
+    Exit status: 0 if all ran to their end, 1 if a cell failed.
+
+    examples:
+      warmup-course run
+      warmup-course run 00 03 -p device cpu -p seed 3
+      warmup-course run 03 -p device cuda --out on_gpu
+    """
+    if options.out.resolve() == LESSONS:
+        raise CommandError("--out must not be the folder of the lessons themselves; refresh is the command for that")
+    parameters = {name: parse_value(value) for name, value in options.parameters}
+    lessons = lesson_files.find(LESSONS, options.lessons)
+    failed = 0
+    for ended in lesson_files.execute_all(lessons, parameters, options.out, at_once=cores()):
+        failed += report(ended, "ok")
+    print(f"{len(lessons) - failed} of {len(lessons)} lessons ran; they are in {options.out}")
+    return 1 if failed else 0
+
+
+def refresh(options: argparse.Namespace) -> int:
+    """For authors: execute the stored lessons anew.
+
+    Executes notebooks/ on the CPU and stores the outputs without times, widget state and the like, so that a second run
+    changes nothing. A lesson with a failing cell is reported and stays as it was.
+    Exit status: 0 if all ran to their end, 1 if a cell failed.
+
+    examples:
+      warmup-course refresh
+      warmup-course refresh 03
+    """
+    os.environ.update(OMP_NUM_THREADS="1", WARMUP_COURSE_DEVICE="cpu")
+    failed = 0
+    for ended in lesson_files.execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
+        changed = ended.notebook is not None and lesson_files.refresh(ended.notebook, ended.lesson)
+        failed += report(ended, "changed" if changed else "as it was")
+    return 1 if failed else 0
+
+
+def report(ended: Execution, result: str) -> bool:
+    """Print a line about a lesson's execution; whether it failed."""
+    print(f"{ended.lesson.stem:<28}{ended.seconds:6.1f} s  {ended.error or result}", flush=True)
+    return ended.error is not None
+
+
+def parse_value(text: str) -> bool | int | float | str | None:
+    """A parameter's value as papermill's own command reads it.
+
+    >>> [parse_value(text) for text in ("True", "3", "1e-2", "None", "cpu")]
+    [True, 3, 0.01, None, 'cpu']
+    """
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def test(options: argparse.Namespace) -> int:
+    """Run the checks.
+
+    Style (ruff), types (mypy), unit tests (pytest), and every lesson executed and compared with what it shows (nbval),
+    on the CPU and, where torch sees one, on the GPU. All of them run even if one fails.
+    Exit status: 0 if all passed, 1 otherwise.
+
+    examples:
+      warmup-course test
+      warmup-course test --fast
+      warmup-course test 03
+    """
+    if missing := [name for name in ("pytest", "nbval", "xdist", "ruff", "mypy") if find_spec(name) is None]:
+        raise CommandError(f"the checks need {', '.join(missing)}: python3 start.py test, or pip install -e .[test]")
+    checks = lesson_checks(options.lesson) if options.lesson else all_checks(options.fast)
+    failed = []
+    for name, (command, device) in checks.items():
+        print(f"\n=== {name}", flush=True)
+        begin = perf_counter()
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "WARMUP_COURSE_DEVICE": device}
+        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
+            failed.append(name)
+        print(f"--- {name}: {'FAILED' if name in failed else 'passed'}, {perf_counter() - begin:.0f} s", flush=True)
+    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nAll checks passed.")
+    return 1 if failed else 0
+
+
+Checks = dict[str, tuple[list[str], str]]  # name -> python -m command, device
+
+
+def all_checks(fast: bool) -> Checks:
+    checks: Checks = {
+        "ruff check": (["ruff", "check", "."], "cpu"),
+        "ruff format": (["ruff", "format", "--check", "."], "cpu"),
+        "mypy": (["mypy"], "cpu"),
+    }
+    parallel = ["pytest", "-q", "-n", str(cores())]
+    if fast:
+        return checks | {"unit tests": ([*parallel, "-m", "not notebook"], "cpu")}
+    return checks | {"unit tests": (parallel, "cpu")} | nbval(lesson_files.find(LESSONS))
+
+
+def lesson_checks(name: str) -> Checks:
+    [lesson] = lesson_files.find(LESSONS, [name])
+    return {"its tests": (["pytest", "-q", "tests/test_notebooks.py", "-k", lesson.stem], "cpu")} | nbval([lesson])
+
+
+def nbval(lessons: Sequence[Path]) -> Checks:
+    import torch
+
+    command = [
+        "pytest",
+        "-q",
+        "--nbval-lax",
+        "--nbval-current-env",
+        f"--nbval-cell-timeout={lesson_files.CELL_TIMEOUT}",
+    ]
+    # A lesson's cells share one kernel, so they stay on one worker.
+    command += ["-n", str(min(cores(), len(lessons))), "--dist", "loadfile", *map(str, lessons)]
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    return {f"lessons ({device})": (command, device) for device in devices}
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure how fast the course's code is.
+
+    Runs the scripts in benchmarks/. Each prints its times, and their ratio to what one would write instead.
+
+    examples:
+      warmup-course bench
+      warmup-course bench sweep
+    """
+    scripts = {path.stem: path for path in sorted(BENCHMARKS.glob("*.py"))}
+    if options.name is not None and options.name not in scripts:
+        raise CommandError(f"NAME must be one of {', '.join(scripts) or '(there are none)'}; got {options.name!r}")
+    names = scripts if options.name is None else [options.name]
+    return max((subprocess.run([sys.executable, scripts[name]]).returncode for name in names), default=0)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hand_over(command: list[str]) -> int:
+    """Become the command; on Windows, where that is not possible, wait for it."""
+    if sys.platform != "win32":
+        os.execv(command[0], command)
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the command gets it too, and decides what it means
+            pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

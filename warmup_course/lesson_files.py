@@ -1,0 +1,248 @@
+"""What the commands do with lesson files: find, copy for the learner, execute, normalise.
+
+A notebook is a JSON file. Copying needs no more than that, so papermill and nbformat are imported only to execute.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+Notebook = dict[str, Any]
+
+CELL_TIMEOUT = 300
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# Cell metadata that tools leave behind.
+NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")
+# In the workspace: lesson -> hash of the copy that the learner was given.
+RECORD = ".copied.json"
+# Fixed, so that it does not matter on which machine a lesson was executed last.
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
+}
+
+
+class CommandError(Exception):
+    """Something the user can put right; shown as one line."""
+
+
+def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """The lessons of these names in order, or all. A name is a number, or the file's with or without .ipynb.
+
+    Raises:
+        CommandError: for a name that is none of them, or a folder without lessons.
+    """
+    lessons = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not lessons:
+        raise CommandError(f"there are no lessons in {folder}; warmup-course works inside the complete course folder")
+    found = set()
+    for name in names:
+        start = f"{int(name):02d}_" if name.isdecimal() else Path(name).stem + "."
+        matches = [lesson for lesson in lessons if lesson.name.startswith(start)]
+        if not matches:
+            raise CommandError(f"LESSON must be one of {', '.join(lesson.stem for lesson in lessons)}; got {name!r}")
+        found.update(matches)
+    return sorted(found) if names else lessons
+
+
+# ---- the learner's copies -------------------------------------------------------------------------------------------
+
+
+def without_outputs(text: str) -> str:
+    """A notebook's text as a learner gets it: no outputs, so that no prediction is spoiled."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    return as_text(notebook)
+
+
+def as_text(notebook: Notebook) -> str:
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:
+    """Copy what is new into the workspace, and never over something that the learner changed; what is worth saying."""
+    record = _read_record(workspace)
+    said = []
+    for lesson in lessons:
+        copy, fresh = workspace / lesson.name, without_outputs(lesson.read_text("utf-8"))
+        given, now, new = record.get(lesson.name), _hash_of(copy), _hash(fresh)
+        if now is None or now == given != new:
+            _write(copy, fresh)
+            if now:
+                said.append(f"{lesson.stem}: updated (you had not changed it).")
+        elif new not in (given, now):
+            said.append(f"{lesson.stem}: there is a newer version; yours stays. restore {lesson.name[:2]} brings it.")
+            continue
+        record[lesson.name] = new
+    _write_record(workspace, record)
+    return said
+
+
+def restore(lesson: Path, workspace: Path) -> Path | None:
+    """Put a fresh copy into the workspace; where the learner's differs from it, that one's new place."""
+    copy, fresh = workspace / lesson.name, without_outputs(lesson.read_text("utf-8"))
+    record, kept = _read_record(workspace), None
+    if _hash_of(copy) not in (None, record.get(lesson.name), _hash(fresh)):
+        places = (workspace / f"{lesson.stem}.yours-{number}.ipynb" for number in count(1))
+        kept = next(place for place in places if not place.exists())
+        copy.rename(kept)
+    _write(copy, fresh)
+    _write_record(workspace, record | {lesson.name: _hash(fresh)})
+    return kept
+
+
+def _read_record(workspace: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((workspace / RECORD).read_text("utf-8")))
+    except (OSError, ValueError):  # without it, every copy counts as the learner's own
+        return {}
+
+
+def _write_record(workspace: Path, record: Mapping[str, str]) -> None:
+    _write(workspace / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _hash_of(path: Path) -> str | None:
+    return sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write in one go: whoever interrupts it finds the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, "utf-8", newline="\n")
+    draft.replace(path)
+
+
+# ---- executing ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How one lesson's execution ended."""
+
+    lesson: Path
+    seconds: float
+    notebook: Notebook | None
+    error: str | None
+
+
+def execute_all(
+    lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None = None, at_once: int = 1
+) -> Iterator[Execution]:
+    """Execute lessons with papermill, each in a kernel of its own; yields each as it ends.
+
+    Args:
+        lessons: the notebooks.
+        parameters: values for the variables of the cell tagged "parameters".
+        out: the folder for the executed notebooks.
+        at_once: how many lessons run at a time.
+
+    Raises:
+        CommandError: for a parameter that one of the lessons does not have, before any work starts.
+    """
+    _check_parameters(lessons, parameters)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # kernels side by side on the same cores
+    with ThreadPoolExecutor(at_once) as pool:
+        for ended in as_completed([pool.submit(_execute, lesson, parameters, out) for lesson in lessons]):
+            yield ended.result()
+
+
+def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> None:
+    import papermill
+
+    for lesson in lessons if parameters else ():
+        known = papermill.inspect_notebook(lesson)
+        for name in parameters:
+            if name not in known:
+                raise CommandError(f"{lesson.stem} has the parameters {', '.join(known)}; got {name!r}")
+
+
+def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None) -> Execution:
+    import papermill
+
+    begin = perf_counter()
+    notebook, error = None, None
+    try:
+        notebook = papermill.execute_notebook(
+            lesson,
+            out and out / lesson.name,
+            dict(parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=lesson.parent,
+            execution_timeout=CELL_TIMEOUT,
+        )
+    except papermill.PapermillExecutionError as failure:
+        # papermill puts the parameters into a cell of its own, which the reader's notebook does not have.
+        number = failure.exec_count - bool(parameters)
+        error = f"In [{number}]: {failure.ename}: {failure.evalue}"
+    except Exception as failure:  # a dead kernel, a cell out of time, a file that is no notebook
+        error = f"{type(failure).__name__}: {failure}"
+    return Execution(lesson, perf_counter() - begin, notebook, error and error.replace("\n", " "))
+
+
+# ---- normalising ----------------------------------------------------------------------------------------------------
+
+
+def normalise(notebook: Notebook) -> Notebook:
+    """An executed notebook without what differs from run to run: times, widget state, the machine's versions."""
+    cells = []
+    for number, old in enumerate(notebook["cells"]):
+        cell = dict(old, id=old.get("id", f"cell-{number}"))
+        cell["metadata"] = {key: value for key, value in old["metadata"].items() if key not in NOISE and value != []}
+        if cell["cell_type"] == "code":
+            cell["outputs"] = list(_normal_outputs(old["outputs"]))
+        cells.append(cell)
+    for number, cell in enumerate((cell for cell in cells if cell.get("execution_count") is not None), start=1):
+        cell["execution_count"] = number
+        for output in cell["outputs"]:
+            if "execution_count" in output:
+                output["execution_count"] = number
+    return {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    stream: dict[str, Any] | None = None
+    for output in map(dict, outputs):
+        if WIDGET_VIEW in output.get("data", {}):
+            continue  # it would show nothing without its kernel
+        if stream and output["output_type"] == "stream" and output["name"] == stream["name"]:
+            stream["text"] = "".join(stream["text"]) + "".join(output["text"])
+            continue
+        stream = output if output["output_type"] == "stream" else None
+        yield output
+
+
+def refresh(notebook: Notebook, lesson: Path) -> bool:
+    """Store an executed notebook, normalised; whether that changed the file."""
+    import nbformat
+
+    normal = nbformat.from_dict(normalise(notebook))
+    nbformat.validate(normal)
+    text = nbformat.writes(normal) + "\n"
+    if lesson.read_text("utf-8") == text:
+        return False
+    _write(lesson, text)
+    return True

@@ -1,0 +1,147 @@
+"""The course's two models: a multilayer perceptron and a small transformer. Both draw from torch's global generator."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from warmup_course.checks import one_of, real_number, whole_number
+
+Init = Literal["he", "xavier", "torch"]
+Norm = Literal["pre", "post"]
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between them; no hidden layer gives a linear model.
+
+    (batch, in_features) -> (batch, out_features).
+
+    Args:
+        in_features: number of inputs.
+        out_features: number of outputs.
+        hidden: the width of each hidden layer.
+        init: "he" (normal, variance 2 / fan_in, He et al. 2015), "xavier" (normal, variance 2 / (fan_in + fan_out),
+            Glorot & Bengio 2010), both with zero biases; or "torch", what nn.Linear does by itself.
+        gain: multiplies every initial weight; above 1 the network starts sharper.
+
+    Raises:
+        ValueError: for a width below 1, an unknown init or a gain that is not positive.
+
+    >>> MLP(64, 10, hidden=[32])(torch.zeros(5, 64)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self,
+        in_features: int = 64,
+        out_features: int = 10,
+        hidden: Sequence[int] = (64, 64),
+        init: Init = "he",
+        gain: float = 1.0,
+    ) -> None:
+        one_of("init", init, get_args(Init))
+        if real_number("gain", gain, 0) == 0:
+            raise ValueError("gain must be more than 0, got 0")
+        names = ["in_features", *("hidden" for _ in hidden), "out_features"]
+        widths = [whole_number(n, w, 1) for n, w in zip(names, [in_features, *hidden, out_features], strict=True)]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+        super().__init__(*layers[:-1])
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                if init == "he":
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                elif init == "xavier":
+                    nn.init.xavier_normal_(layer.weight)
+                if init != "torch":
+                    nn.init.zeros_(layer.bias)
+                with torch.no_grad():
+                    layer.weight.mul_(gain)
+
+
+class TinyTransformer(nn.Module):
+    """A transformer encoder that classifies a short sequence by the mean of its last layer.
+
+    (batch, tokens, token_features) -> (batch, out_features). No dropout.
+
+    Args:
+        norm: "post" normalises after each residual sum (Vaswani et al. 2017); "pre" normalises the input of each
+            branch and once at the end (Xiong et al. 2020, arXiv 2002.04745).
+        token_features: features of one token.
+        tokens: length of the sequence.
+        out_features: number of outputs.
+        layers, width, heads, feedforward: number of blocks, width of the residual stream, attention heads and width
+            of the feed-forward branch.
+
+    Raises:
+        ValueError: for an unknown norm, a size below 1, or a width that the heads do not divide.
+
+    >>> TinyTransformer(norm="pre")(torch.zeros(5, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self,
+        norm: Norm = "post",
+        token_features: int = 8,
+        tokens: int = 8,
+        out_features: int = 10,
+        layers: int = 4,
+        width: int = 32,
+        heads: int = 4,
+        feedforward: int = 64,
+    ) -> None:
+        super().__init__()
+        one_of("norm", norm, get_args(Norm))
+        for name in ("token_features", "tokens", "out_features", "layers", "width", "heads", "feedforward"):
+            whole_number(name, locals()[name], 1)
+        if width % heads:
+            raise ValueError(f"width must be a multiple of heads = {heads}, got {width}")
+        self.embed = nn.Linear(token_features, width)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.blocks = nn.ModuleList(_Block(norm, width, heads, feedforward) for _ in range(layers))
+        self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
+        self.head = nn.Linear(width, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.embed(x) + self.position
+        for block in self.blocks:
+            h = block(h)
+        return self.head(self.final_norm(h).mean(dim=1))
+
+
+class _Block(nn.Module):
+    def __init__(self, norm: Norm, width: int, heads: int, feedforward: int) -> None:
+        super().__init__()
+        self.pre = norm == "pre"
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = _SelfAttention(width, heads)
+        self.feedforward = nn.Sequential(nn.Linear(width, feedforward), nn.ReLU(), nn.Linear(feedforward, width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        if self.pre:
+            h = h + self.attention(self.norm1(h))
+            return h + self.feedforward(self.norm2(h))
+        h = self.norm1(h + self.attention(h))
+        return self.norm2(h + self.feedforward(h))
+
+
+class _SelfAttention(nn.Module):
+    """Multi-head attention in plain operations: fused kernels have no double backward, which sharpness needs."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.query_key_value.weight)
+
+    def forward(self, h: Tensor) -> Tensor:
+        qkv = self.query_key_value(h).unflatten(-1, (3, self.heads, -1))
+        q, k, v = (part.transpose(-3, -2) for part in qkv.unbind(dim=-3))  # (batch, heads, tokens, width / heads)
+        weights = F.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, dim=-1)
+        return self.out((weights @ v).transpose(-3, -2).flatten(-2))

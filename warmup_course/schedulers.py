@@ -1,0 +1,211 @@
+"""Learning-rate schedules: pure functions of the optimizer step."""
+
+import json
+from collections.abc import Callable
+from dataclasses import KW_ONLY, asdict, dataclass, fields
+from typing import Any, Literal, get_args, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from warmup_course.checks import one_of, real_number, whole_number
+
+Warmup = Literal["linear", "cosine", "exponential", "constant"]
+Decay = Literal["constant", "cosine", "linear", "sqrt"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    r"""The factor of the peak learning rate at each optimizer step.
+
+    With s = start_factor, e = end_factor, W = warmup_steps, S = stable_steps, T = total_steps:
+
+    ===============  ==========================================  ==========================================
+    step             progress                                    factor
+    ===============  ==========================================  ==========================================
+    [0, W)           u = (step + count_from) / W                 linear: s + (1 - s) u
+                                                                 cosine: s + (1 - s) (1 - cos(pi u)) / 2
+                                                                 exponential: s ** (1 - u)
+                                                                 constant: s
+    [W, W + S)                                                   1
+    [W + S, T)       v = (step - W - S) / (T - W - S)            constant: 1
+                                                                 cosine: e + (1 - e) (1 + cos(pi v)) / 2
+                                                                 linear: 1 - (1 - e) v
+                                                                 sqrt: 1 - (1 - e) sqrt(v)
+    from T on        v = 1 (where W + S = T, no decay: 1)
+    ===============  ==========================================  ==========================================
+
+    Sources: linear warmup, Goyal et al. 2017 (arXiv 1706.02677); cosine decay, Loshchilov & Hutter 2016
+    (1608.03983); warmup-stable-decay, Hu et al. 2024 (2404.06395).
+
+    Args:
+        total_steps: number of optimizer steps T, at least 1.
+        warmup_steps: length W of the ramp, in optimizer steps; 0 means no warmup.
+        warmup: shape of the ramp.
+        stable_steps: steps S at the peak between the ramp and the decay.
+        decay: shape of the decay.
+        start_factor: where the ramp starts, in [0, 1]; more than 0 for "exponential" and "constant".
+        end_factor: where the decay ends, in [0, 1].
+        count_from: 1 gives the first step (s + 1/W of the way), so that no step is wasted at factor 0;
+            0 gives the first step exactly s, as transformers and optax do.
+
+    Raises:
+        ValueError: for an unknown name, a negative or fractional step count, W + S > T, T < 1, a factor outside
+            [0, 1], another count_from, or an "exponential" or "constant" ramp from 0.
+
+    >>> schedule = Schedule(total_steps=30, warmup_steps=5)
+    >>> [round(0.1 * schedule(step), 4) for step in range(7)]
+    [0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.0996]
+    >>> schedule(np.arange(3))
+    array([0.2, 0.4, 0.6])
+    """
+
+    total_steps: int
+    warmup_steps: int = 0
+    _: KW_ONLY
+    warmup: Warmup = "linear"
+    stable_steps: int = 0
+    decay: Decay = "cosine"
+    start_factor: float = 0.0
+    end_factor: float = 0.0
+    count_from: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in {"total_steps": 1, "warmup_steps": 0, "stable_steps": 0, "count_from": 0}.items():
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        for name in ("start_factor", "end_factor"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name), 0, 1))
+        one_of("warmup", self.warmup, get_args(Warmup))
+        one_of("decay", self.decay, get_args(Decay))
+        one_of("count_from", self.count_from, (0, 1))
+        if self.warmup_steps + self.stable_steps > self.total_steps:
+            raise ValueError(
+                f"warmup_steps + stable_steps = {self.warmup_steps} + {self.stable_steps} "
+                f"must be at most total_steps = {self.total_steps}"
+            )
+        if self.warmup in ("exponential", "constant") and self.start_factor == 0:
+            raise ValueError(f"start_factor must be more than 0 for warmup={self.warmup!r}, got 0")
+
+    @overload
+    def __call__(self, step: int) -> float: ...
+    @overload
+    def __call__(self, step: npt.ArrayLike) -> npt.NDArray[np.float64]: ...
+    def __call__(self, step: Any) -> Any:
+        """The factor of the peak LR for 0-based optimizer steps: a float for an int, an array for an array.
+
+        Raises:
+            ValueError: if a step is negative or not a whole number.
+        """
+        steps = np.asarray(step)
+        if steps.dtype.kind not in "iu" or (steps < 0).any():
+            raise ValueError(f"step must hold whole numbers of at least 0, got {step!r}")
+        factors = np.ones(steps.shape)
+        in_warmup = steps < self.warmup_steps
+        factors[in_warmup] = self._warmup((steps[in_warmup] + self.count_from) / max(self.warmup_steps, 1))
+        decay_start = self.warmup_steps + self.stable_steps
+        if decay_start < self.total_steps:
+            in_decay = steps >= decay_start
+            progress = (steps[in_decay] - decay_start) / (self.total_steps - decay_start)
+            factors[in_decay] = self._decay(np.minimum(progress, 1.0))
+        return float(factors) if np.ndim(step) == 0 else factors
+
+    def _warmup(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        s = self.start_factor
+        match self.warmup:
+            case "linear":
+                return s + (1 - s) * u
+            case "cosine":
+                return s + (1 - s) * (1 - np.cos(np.pi * u)) / 2
+            case "exponential":
+                return np.power(s, 1 - u)
+            case "constant":
+                return np.full_like(u, s)
+
+    def _decay(self, v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        e = self.end_factor
+        match self.decay:
+            case "constant":
+                return np.ones_like(v)
+            case "cosine":
+                return e + (1 - e) * (1 + np.cos(np.pi * v)) / 2
+            case "linear":
+                return 1 - (1 - e) * v
+            case "sqrt":
+                return 1 - (1 - e) * np.sqrt(v)
+
+    def to_json(self) -> str:
+        """The fields as one JSON object, to be stored beside a checkpoint.
+
+        >>> Schedule.from_json(Schedule(30, 5).to_json()) == Schedule(30, 5)
+        True
+        """
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Schedule":
+        """The schedule that to_json wrote.
+
+        Raises:
+            ValueError: if the text is not a JSON object of this class's fields, or a field is out of range.
+        """
+        values = json.loads(text)
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or "total_steps" not in values or not values.keys() <= known:
+            raise ValueError(
+                f"text must be a JSON object with total_steps and fields among {sorted(known)}, got {text!r}"
+            )
+        return cls(**values)
+
+
+def lambda_lr(optimizer: Optimizer, schedule: Callable[[int], float]) -> LambdaLR:
+    """A torch LambdaLR that multiplies every group's LR by ``schedule(step)``.
+
+    The optimizer's own ``lr`` is the peak. Call ``scheduler.step()`` after each ``optimizer.step()``.
+
+    To resume, load both state dicts, in whichever order, into a fresh optimizer and a fresh ``lambda_lr`` of the same
+    schedule: the LR goes on exactly. A Schedule travels in the state dict as JSON and is never altered by loading.
+
+    Args:
+        optimizer: any torch optimizer; groups with different LRs keep their ratio.
+        schedule: a Schedule, or any function of the 0-based optimizer step. It is called for steps 0 to T, the last
+            time after the last update.
+
+    Raises:
+        ValueError: on ``load_state_dict``, if the checkpoint was written under a different Schedule.
+
+    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    >>> scheduler = lambda_lr(optimizer, Schedule(total_steps=30, warmup_steps=5))
+    >>> optimizer.param_groups[0]["lr"]
+    0.02
+    """
+    return _ResumableLambdaLR(optimizer, schedule)
+
+
+class _ResumableLambdaLR(LambdaLR):
+    """LambdaLR that checks the Schedule of a checkpoint and puts the loaded LR into the optimizer."""
+
+    def __init__(self, optimizer: Optimizer, schedule: Callable[[int], float]) -> None:
+        self.schedule_json = schedule.to_json() if isinstance(schedule, Schedule) else None
+
+        # A plain function: LambdaLR saves the attributes of a callable object and overwrites them when loading.
+        def factor(step: int) -> float:
+            return float(schedule(step))
+
+        super().__init__(optimizer, factor)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        saved = state_dict.get("schedule_json")
+        if saved != self.schedule_json:
+            raise ValueError(
+                f"the checkpoint's schedule differs: it has {saved}, this scheduler has {self.schedule_json}"
+            )
+        super().load_state_dict(state_dict)
+        # Without this, a scheduler built after the optimizer was loaded would spend one step at the LR of step 0.
+        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr(), strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr

@@ -1,0 +1,206 @@
+"""Many training runs at once: the models of a grid stacked into one, with torch.func."""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from warmup_course.data import Dataset, batch_order
+from warmup_course.training import LOSSES, TrainConfig, outcome
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# One stacked model needs one shape, one data set and one number of steps.
+FIXED = ("data", "model", "batch_size", "total_steps", "trained_above", "device", "dtype")
+SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
+# Of the sweepable fields, a stack shares those that are not plain numbers in its update rule.
+SHARED = ("loss", "optimizer", "momentum", "weight_decay")
+
+# Parameters of one stack, in bytes: small enough for a CPU's cache, which is twice as fast as one huge stack.
+STACK_BYTES = {"cpu": 2**21, "cuda": 2**28}
+EVALUATION_ROWS = 128
+EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+
+
+def sweep(
+    config: TrainConfig, *, progress: Callable[[range], Iterable[int]] | None = None, **axes: Sequence[Any]
+) -> "xr.Dataset":
+    """Train every combination of the given values, and give the same numbers as ``train`` run by run.
+
+    Args:
+        config: what all runs share.
+        progress: wraps the range of training steps while they are counted through; by default a progress bar that
+            appears when the sweep takes longer than two seconds.
+        axes: lists of values for fields of TrainConfig that leave the shapes alone, such as ``peak_lr=[0.1, 0.2]``.
+
+    Returns:
+        An xarray.Dataset with one dimension for each axis, in the order given, then "step" or "epoch". Its variables
+        are those of History: lr, loss (by step), train_loss, train_accuracy, valid_loss, valid_accuracy (by epoch) and
+        outcome; ``epoch_step`` is a coordinate of "epoch". What a diverged run did not reach is NaN.
+
+    Raises:
+        ValueError: for an axis that is no such field or has no values, a combination that TrainConfig refuses, or a
+            model with dropout or batch statistics, whose runs would not be independent.
+
+    >>> runs = sweep(TrainConfig(total_steps=46), peak_lr=[0.05, 0.1], seed=range(3))
+    >>> runs.train_accuracy.dims, runs.train_accuracy.shape
+    (('peak_lr', 'seed', 'epoch'), (2, 3, 2))
+    """
+    import xarray as xr
+
+    values = {name: _axis(name, values) for name, values in axes.items()}
+    if not values:
+        raise ValueError(f"axes must name at least one of {SWEEPABLE}")
+    configs = [
+        replace(config, **dict(zip(values, combination, strict=True)))
+        for combination in itertools.product(*values.values())
+    ]
+    data = config.load_data()
+    stacks = _stacks(configs)
+    ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
+    results: dict[str, npt.NDArray[Any]] = {}
+    for rows in stacks:
+        for name, result in _train_stack([configs[row] for row in rows], data, ticks).items():
+            if name not in results:
+                results[name] = np.empty((len(configs), *result.shape[1:]), result.dtype)
+            results[name][rows] = result
+    for _ in ticks:  # lets the progress bar close itself
+        pass
+
+    shape = tuple(len(axis) for axis in values.values())
+    dims = {"lr": ("step",), "loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
+    epoch_step = _epoch_steps(config.total_steps, math.ceil(len(data.x_train) / config.batch_size))
+    return xr.Dataset(
+        {name: ((*values, *dims[name]), result.reshape(*shape, *result.shape[1:])) for name, result in results.items()},
+        coords={
+            **values,
+            "step": np.arange(config.total_steps),
+            "epoch": np.arange(1, len(epoch_step) + 1),
+            "epoch_step": ("epoch", epoch_step),
+        },
+    )
+
+
+def _axis(name: str, values: Any) -> list[Any]:
+    if name not in SWEEPABLE:
+        raise ValueError(f"axes must be among {SWEEPABLE}, which leave the shapes alone, got {name!r}")
+    if isinstance(values, str) or not isinstance(values, Iterable) or not (values := list(values)):
+        raise ValueError(f"{name} must be a list of values, got {values!r}")
+    return values
+
+
+def _bar(steps: range) -> Iterable[int]:
+    from tqdm.auto import tqdm
+
+    return tqdm(steps, desc="sweep", unit="step", delay=2, leave=False)
+
+
+def _epoch_steps(total_steps: int, epoch_length: int) -> npt.NDArray[np.int64]:
+    """How many updates have been made at the end of each epoch; the last one may be cut short."""
+    return np.minimum(np.arange(1, math.ceil(total_steps / epoch_length) + 1) * epoch_length, total_steps)
+
+
+def _stacks(configs: list[TrainConfig]) -> list[list[int]]:
+    """The row numbers of the runs that are trained together: same update rule, and no more than fit the memory."""
+    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for row, config in enumerate(configs):
+        alike[tuple(getattr(config, name) for name in SHARED)].append(row)
+    model = configs[0].make_model()
+    _refuse_shared_state(model)
+    run_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
+    size = max(1, STACK_BYTES[next(model.parameters()).device.type] // run_bytes)
+    return [rows[start : start + size] for rows in alike.values() for start in range(0, len(rows), size)]
+
+
+def _refuse_shared_state(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        dropout = getattr(module, "p", 0) if "Dropout" in type(module).__name__ else getattr(module, "dropout", 0)
+        statistics = getattr(module, "track_running_stats", False) or isinstance(
+            module, nn.modules.batchnorm._BatchNorm
+        )
+        if dropout or statistics:
+            raise ValueError(
+                f"model must have neither dropout nor batch statistics, got {type(module).__name__} at {name!r}"
+            )
+
+
+def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]) -> dict[str, npt.NDArray[Any]]:
+    """Train runs that differ in seed and LR alone; each result has one row a run."""
+    shared, device = configs[0], data.x_train.device
+    seeds = sorted({config.seed for config in configs})
+    which = torch.tensor([seeds.index(config.seed) for config in configs], device=device)
+    models = [replace(shared, seed=seed).make_model() for seed in seeds]
+    names = [name for name, _ in models[0].named_parameters()]
+    buffers = dict(models[0].named_buffers())
+    initial = zip(*(model.parameters() for model in models), strict=True)
+    parameters = [torch.stack(tensors).detach()[which].requires_grad_() for tensors in initial]
+    loss_function = LOSSES[shared.loss]
+
+    def run(parameters: list[Tensor], x: Tensor) -> Tensor:
+        return functional_call(models[0], (dict(zip(names, parameters, strict=True)), buffers), (x,))
+
+    def evaluate(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss, hits = torch.zeros(2, len(configs), device=device, dtype=shared.dtype)
+        for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
+            outputs = vmap(run, in_dims=(0, None))(parameters, x_rows)
+            loss += vmap(loss_function, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
+            hits += (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
+        return loss / len(y), hits / len(y)
+
+    # Every update rule here is linear in the LR: torch's optimizer makes the step at LR 1, each run takes its share.
+    optimizer = shared.make_optimizer(parameters, lr=1.0)
+    before = [torch.empty_like(p) for p in parameters]
+    lr = np.stack([config.peak_lr * config.schedule(np.arange(shared.total_steps)) for config in configs])
+    lr_by_step = torch.tensor(lr.T, device=device, dtype=shared.dtype)
+
+    def update(losses: Tensor, lr: Tensor) -> None:
+        gradients = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
+        with torch.no_grad():
+            for p, gradient, old in zip(parameters, gradients, before, strict=True):
+                p.grad = gradient
+                old.copy_(p)
+            optimizer.step()
+            for p, old in zip(parameters, before, strict=True):
+                torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
+
+    orders = [batch_order(len(data.x_train), shared.batch_size, seed) for seed in seeds]
+    loss: list[Tensor] = []
+    metrics: dict[str, list[Tensor]] = defaultdict(list)
+    while len(loss) < shared.total_steps:
+        for batches in itertools.islice(zip(*orders, strict=True), shared.total_steps - len(loss)):
+            rows = torch.tensor(batches, device=device)[which]
+            losses = vmap(loss_function)(vmap(run)(parameters, data.x_train[rows]), data.y_train[rows])
+            update(losses, lr_by_step[len(loss)])
+            loss.append(losses.detach())
+            next(ticks, None)
+        with torch.no_grad():
+            for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
+                for metric, values in zip(("loss", "accuracy"), evaluate(x, y), strict=True):
+                    metrics[f"{split}_{metric}"].append(values)
+
+    def by_run(records: list[Tensor]) -> npt.NDArray[Any]:
+        return torch.stack(records, dim=1).cpu().numpy()
+
+    result = {"lr": lr, "loss": by_run(loss), **{name: by_run(records) for name, records in metrics.items()}}
+    _forget_after_divergence(result, _epoch_steps(shared.total_steps, len(orders[0])))
+    finite = [np.isfinite(result[name]).all(axis=1) for name in ("loss", "train_loss", "valid_loss")]
+    accuracy = result["train_accuracy"][:, -1]
+    ended = outcome(np.logical_and.reduce(finite), accuracy, 1 / data.n_classes, shared.trained_above)
+    return {**result, "outcome": ended}
+
+
+def _forget_after_divergence(result: dict[str, npt.NDArray[Any]], epoch_step: npt.NDArray[np.int64]) -> None:
+    """As train() does, record nothing after the first loss that is not finite, and no epoch that contains it."""
+    steps = np.arange(result["loss"].shape[1])
+    last_step = np.where(np.isfinite(result["loss"]), len(steps), steps).min(axis=1)[:, None]
+    for name, values in result.items():
+        values[epoch_step > last_step if name in EPOCH_METRICS else steps > last_step] = np.nan

@@ -1,0 +1,217 @@
+"""One training run, as a plain PyTorch loop."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from warmup_course import data as datasets
+from warmup_course.checks import one_of, real_number, whole_number
+from warmup_course.device import resolve_device
+from warmup_course.model import MLP
+from warmup_course.schedulers import Decay, Schedule, Warmup, lambda_lr
+
+Loss = Literal["cross_entropy", "squared_error"]
+OptimizerName = Literal["SGD", "Adam", "AdamW"]
+
+
+def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Half the squared distance to the one-hot label, summed over classes, averaged over rows.
+
+    >>> squared_error(torch.tensor([[0.0, 2.0]]), torch.tensor([1]))
+    tensor(0.5000)
+    """
+    errors = outputs - F.one_hot(labels, outputs.shape[-1])
+    return 0.5 * errors.square().sum(dim=-1).mean(dim=-1)
+
+
+LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": F.cross_entropy,
+    "squared_error": squared_error,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a training run. Two runs of one config give the same numbers.
+
+    Attributes:
+        data: a data set, or its name in warmup_course.data.
+        model: a function without arguments that makes the model, such as ``lambda: MLP(hidden=[64] * 4)``. It is
+            called under torch.manual_seed(seed).
+        loss: "cross_entropy", or "squared_error" to the one-hot label.
+        optimizer: torch.optim's "SGD", "Adam" or "AdamW".
+        momentum: SGD's momentum.
+        weight_decay: as the optimizer defines it.
+        batch_size: training rows per step; the last batch of an epoch may be smaller.
+        total_steps: optimizer steps.
+        peak_lr: the LR where the schedule's factor is 1.
+        warmup_steps ... count_from: the fields of Schedule, here with constant decay as the default.
+        seed: fixes the initial weights and the order of the batches.
+        trained_above: the training accuracy that counts as trained.
+        device: see resolve_device.
+        dtype: of inputs and weights.
+
+    Raises:
+        ValueError: for any value out of its range, before any work starts.
+    """
+
+    data: datasets.Dataset | str = "digits"
+    model: Callable[[], nn.Module] = MLP
+    loss: Loss = "cross_entropy"
+    optimizer: OptimizerName = "SGD"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    total_steps: int = 200
+    peak_lr: float = 0.1
+    warmup_steps: int = 0
+    warmup: Warmup = "linear"
+    stable_steps: int = 0
+    decay: Decay = "constant"
+    start_factor: float = 0.0
+    end_factor: float = 0.0
+    count_from: int = 1
+    seed: int = 0
+    trained_above: float = 0.9
+    device: str = "auto"
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, datasets.Dataset):
+            one_of("data", self.data, datasets.DATASETS)
+        if not callable(self.model) or isinstance(self.model, nn.Module):
+            raise ValueError(f"model must be a function that makes a new model, got {self.model!r}")
+        one_of("loss", self.loss, get_args(Loss))
+        one_of("optimizer", self.optimizer, get_args(OptimizerName))
+        one_of("dtype", self.dtype, (torch.float32, torch.float64))
+        real_number("momentum", self.momentum, 0, 1)
+        if self.momentum and self.optimizer != "SGD":
+            raise ValueError(f"momentum must be 0 for optimizer={self.optimizer!r}, got {self.momentum!r}")
+        for name in ("weight_decay", "peak_lr"):
+            real_number(name, getattr(self, name), 0)
+        real_number("trained_above", self.trained_above, 0, 1)
+        whole_number("seed", self.seed, 0)
+        whole_number("batch_size", self.batch_size, 1)
+        resolve_device(self.device)
+        self.schedule  # noqa: B018  (raises where its fields do not fit together)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The Schedule of this run's fields."""
+        return Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})
+
+    def load_data(self) -> datasets.Dataset:
+        """The data set on this run's device, in its dtype."""
+        dataset = datasets.load(self.data) if isinstance(self.data, str) else self.data
+        return dataset.to(resolve_device(self.device), self.dtype)
+
+    def make_model(self) -> nn.Module:
+        """The model at this run's initial weights; the global random state is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            model = self.model()
+        return model.to(resolve_device(self.device), self.dtype)
+
+    def make_optimizer(self, parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
+        """This run's torch optimizer over ``parameters``."""
+        options = {"momentum": self.momentum} if self.optimizer == "SGD" else {}
+        return getattr(torch.optim, self.optimizer)(parameters, lr=lr, weight_decay=self.weight_decay, **options)
+
+
+@dataclass
+class History:
+    """What a run recorded.
+
+    Attributes:
+        chance, trained_above: what ``outcome`` compares the training accuracy with; chance is 1 / n_classes.
+        lr: per step, the LR read from the optimizer at the moment of ``optimizer.step()``.
+        loss: per step, the training loss of that step's batch, before the update.
+        epoch_step: per epoch, how many updates had been made at its end; total_steps may cut the last epoch short.
+        train_loss, train_accuracy, valid_loss, valid_accuracy: per epoch, over all rows of the split. A run that
+            diverges stops there, and the unfinished epoch has no entry.
+    """
+
+    chance: float
+    trained_above: float
+    lr: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    epoch_step: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    valid_loss: list[float] = field(default_factory=list)
+    valid_accuracy: list[float] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """How the run ended, see ``outcome`` in this module."""
+        finite = all(map(math.isfinite, self.loss + self.train_loss + self.valid_loss))
+        return str(outcome(finite, [math.nan, *self.train_accuracy][-1], self.chance, self.trained_above))
+
+
+def outcome(
+    finite: npt.ArrayLike, train_accuracy: npt.ArrayLike, chance: float, trained_above: float
+) -> npt.NDArray[np.str_]:
+    """How runs ended.
+
+    "diverged": some loss was not finite; "stalled": the last training accuracy is below 1.5 times chance; "trained": it
+    is above ``trained_above``; "slow": it lies between.
+
+    >>> outcome([False, True, True, True], [0.1, 0.14, 0.5, 0.95], chance=0.1, trained_above=0.9)
+    array(['diverged', 'stalled', 'slow', 'trained'], dtype='<U8')
+    """
+    accuracy = np.asarray(train_accuracy)
+    conditions = [~np.asarray(finite), accuracy < 1.5 * chance, accuracy > trained_above]
+    return np.select(conditions, ["diverged", "stalled", "trained"], default="slow")
+
+
+def train(config: TrainConfig, progress: Callable[[range], Iterable[int]] = iter) -> History:
+    """Train one model.
+
+    Args:
+        config: what to train.
+        progress: wraps the range of epochs while they are counted through, such as ``tqdm``.
+
+    Raises:
+        ValueError: if batch_size exceeds the training rows.
+
+    >>> history = train(TrainConfig(total_steps=60, peak_lr=0.1, warmup_steps=20))
+    >>> history.outcome, round(history.lr[0], 6), len(history.loss), history.epoch_step
+    ('trained', 0.005, 60, [23, 46, 60])
+    """
+    data = config.load_data()
+    loader = data.train_loader(config.batch_size, config.seed)
+    loss_function = LOSSES[config.loss]
+    model = config.make_model()
+    optimizer = config.make_optimizer(model.parameters(), lr=config.peak_lr)
+    scheduler = lambda_lr(optimizer, config.schedule)
+    history = History(chance=1 / data.n_classes, trained_above=config.trained_above)
+
+    for _ in progress(range(math.ceil(config.total_steps / len(loader)))):
+        model.train()
+        for x, y in islice(loader, config.total_steps - len(history.loss)):
+            loss = loss_function(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            history.loss.append(loss.item())
+            history.lr.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+            if not math.isfinite(history.loss[-1]):
+                return history
+
+        model.eval()
+        history.epoch_step.append(len(history.loss))
+        with torch.no_grad():
+            for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
+                outputs = model(x)
+                getattr(history, f"{split}_loss").append(loss_function(outputs, y).item())
+                getattr(history, f"{split}_accuracy").append((outputs.argmax(dim=-1) == y).double().mean().item())
+    return history
