@@ -20,7 +20,7 @@ def code(source: str, **more: Any) -> dict[str, Any]:
 
 def write_lesson(path: Path, *cells: dict[str, Any], parameters: str = PARAMETERS) -> Path:
     first = code(parameters, metadata={"tags": ["parameters"]})
-    notebook = {"cells": [first, *cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {"cells": [first, *cells], "metadata": lesson_files.METADATA, "nbformat": 4, "nbformat_minor": 5}
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(notebook), "utf-8")
     return path
@@ -72,7 +72,7 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(shipped: Path, name: s
 
 
 def test_a_folder_without_lessons_is_refused(tmp_path: Path):
-    with pytest.raises(CommandError, match="no lessons in .*complete course folder"):
+    with pytest.raises(CommandError, match=r"no lessons in .*complete course folder"):
         find(tmp_path / "nowhere")
 
 

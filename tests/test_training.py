@@ -83,7 +83,7 @@ def test_train_is_the_loop_one_would_write(name: str, loss: str) -> None:
             epochs.append([criterion(outputs, y).item(), np.mean(outputs.numpy().argmax(axis=1) == y.numpy())])
 
     assert history.lr == pytest.approx(lrs, abs=1e-14)
-    assert history.loss == pytest.approx(losses, rel=1e-9)
+    assert history.batch_loss == pytest.approx(losses, rel=1e-9)
     ours = [history.train_loss, history.train_accuracy, history.valid_loss, history.valid_accuracy]
     np.testing.assert_allclose(ours, np.array(epochs).reshape(2, 4).T, rtol=1e-9)
     assert history.epoch_step == [23, 30]
@@ -104,7 +104,7 @@ def test_the_recorded_lr_is_the_schedule_times_the_peak() -> None:
 )
 def test_lengths_of_the_history(total_steps: int, batch_size: int, epoch_step: list[int]) -> None:
     history = train(config(total_steps=total_steps, batch_size=batch_size))
-    assert len(history.loss) == len(history.lr) == total_steps
+    assert len(history.batch_loss) == len(history.lr) == total_steps
     assert history.epoch_step == epoch_step
     for values in (history.train_loss, history.train_accuracy, history.valid_loss, history.valid_accuracy):
         assert len(values) == len(epoch_step)
@@ -112,7 +112,7 @@ def test_lengths_of_the_history(total_steps: int, batch_size: int, epoch_step: l
 
 def test_one_config_gives_the_same_numbers_and_another_seed_others() -> None:
     assert train(config(seed=1)) == train(config(seed=1))
-    assert train(config(seed=1)).loss[0] != train(config(seed=2)).loss[0]
+    assert train(config(seed=1)).batch_loss[0] != train(config(seed=2)).batch_loss[0]
 
 
 def test_the_seed_decides_the_order_of_the_batches_too() -> None:
@@ -121,7 +121,7 @@ def test_the_seed_decides_the_order_of_the_batches_too() -> None:
         nn.init.zeros_(model.weight)
         return model
 
-    first, other = (train(config(model=same_weights, seed=seed)).loss for seed in (0, 1))
+    first, other = (train(config(model=same_weights, seed=seed)).batch_loss for seed in (0, 1))
     assert first[0] == other[0]
     assert first[3] != other[3]
 
@@ -150,16 +150,16 @@ def test_a_model_is_trained_in_training_mode_and_evaluated_in_evaluation_mode() 
 
 def test_float64_runs_in_float64() -> None:
     single, double = train(config(total_steps=3)), train(config(total_steps=3, dtype=torch.float64))
-    assert single.loss == pytest.approx(double.loss, rel=1e-4)
-    assert all(float(np.float32(loss)) == loss for loss in single.loss)
-    assert any(float(np.float32(loss)) != loss for loss in double.loss)
+    assert single.batch_loss == pytest.approx(double.batch_loss, rel=1e-4)
+    assert all(float(np.float32(loss)) == loss for loss in single.batch_loss)
+    assert any(float(np.float32(loss)) != loss for loss in double.batch_loss)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_transformers_train_on_tokens(norm: Any) -> None:
     run = config(data="digit_tokens", model=lambda: TinyTransformer(norm, layers=1), optimizer="Adam", peak_lr=0.01)
     history = train(run)
-    assert history.loss[-1] < 0.7 * history.loss[0]
+    assert history.batch_loss[-1] < 0.7 * history.batch_loss[0]
 
 
 # --- how runs end ----------------------------------------------------------------------------------------------------
@@ -186,15 +186,15 @@ def test_a_run_that_stalls() -> None:
 def test_a_run_that_diverges_stops_at_the_first_loss_that_is_not_finite(loss: Any) -> None:
     history = train(config(loss=loss, peak_lr=1e12, total_steps=100))
     assert history.outcome == "diverged"
-    assert not math.isfinite(history.loss[-1])
-    assert all(map(math.isfinite, history.loss[:-1]))
-    assert len(history.lr) == len(history.loss) < 23
+    assert not math.isfinite(history.batch_loss[-1])
+    assert all(map(math.isfinite, history.batch_loss[:-1]))
+    assert len(history.lr) == len(history.batch_loss) < 23
     assert history.epoch_step == history.train_loss == history.valid_accuracy == []
 
 
 def test_a_run_whose_last_evaluation_is_not_finite_has_diverged() -> None:
     history = train(config(loss="squared_error", peak_lr=1e25, total_steps=1))
-    assert math.isfinite(history.loss[0])
+    assert math.isfinite(history.batch_loss[0])
     assert history.outcome == "diverged"
 
 

@@ -109,7 +109,7 @@ def restore(lesson: Path, workspace: Path) -> Path | None:
 def _read_record(workspace: Path) -> dict[str, str]:
     try:
         return dict(json.loads((workspace / RECORD).read_text("utf-8")))
-    except (OSError, ValueError):  # without it, every copy counts as the learner's own
+    except (OSError, TypeError, ValueError):  # without it, every copy counts as the learner's own
         return {}
 
 
@@ -181,9 +181,11 @@ def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) ->
 
 def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None) -> Execution:
     import papermill
+    from jupyter_core.utils import ensure_event_loop
 
     begin = perf_counter()
     notebook, error = None, None
+    loop = ensure_event_loop(prefer_selector_loop=True)  # papermill takes this thread's, and leaves it open
     try:
         notebook = papermill.execute_notebook(
             lesson,
@@ -200,6 +202,8 @@ def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None) -> E
         error = f"In [{number}]: {failure.ename}: {failure.evalue}"
     except Exception as failure:  # a dead kernel, a cell out of time, a file that is no notebook
         error = f"{type(failure).__name__}: {failure}"
+    finally:
+        loop.close()
     return Execution(lesson, perf_counter() - begin, notebook, error and error.replace("\n", " "))
 
 

@@ -102,6 +102,7 @@ class Schedule:
         steps = np.asarray(step)
         if steps.dtype.kind not in "iu" or (steps < 0).any():
             raise ValueError(f"step must hold whole numbers of at least 0, got {step!r}")
+        steps = steps.astype(np.int64)  # a narrow integer type would overflow at the warmup's end
         factors = np.ones(steps.shape)
         in_warmup = steps < self.warmup_steps
         factors[in_warmup] = self._warmup((steps[in_warmup] + self.count_from) / max(self.warmup_steps, 1))
@@ -178,7 +179,7 @@ def lambda_lr(optimizer: Optimizer, schedule: Callable[[int], float]) -> LambdaL
 
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     >>> scheduler = lambda_lr(optimizer, Schedule(total_steps=30, warmup_steps=5))
-    >>> optimizer.param_groups[0]["lr"]
+    >>> round(optimizer.param_groups[0]["lr"], 6)
     0.02
     """
     return _ResumableLambdaLR(optimizer, schedule)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 # One stacked model needs one shape, one data set and one number of steps.
 FIXED = ("data", "model", "batch_size", "total_steps", "trained_above", "device", "dtype")
 SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
-# Of the sweepable fields, a stack shares those that are not plain numbers in its update rule.
+# Of the sweepable fields, those that all runs of one stack share: they decide its update rule.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay")
 
-# Parameters of one stack, in bytes: small enough for a CPU's cache, which is twice as fast as one huge stack.
+# Parameters and batches of one stack, in bytes: little enough for a CPU's cache, where one huge stack is slower.
 STACK_BYTES = {"cpu": 2**21, "cuda": 2**28}
 EVALUATION_ROWS = 128
 EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -44,8 +44,8 @@ def sweep(
 
     Returns:
         An xarray.Dataset with one dimension for each axis, in the order given, then "step" or "epoch". Its variables
-        are those of History: lr, loss (by step), train_loss, train_accuracy, valid_loss, valid_accuracy (by epoch) and
-        outcome; ``epoch_step`` is a coordinate of "epoch". What a diverged run did not reach is NaN.
+        are those of History: lr and batch_loss (by step), train_loss, train_accuracy, valid_loss and valid_accuracy (by
+        epoch), and outcome; ``epoch_step`` is a coordinate of "epoch". What a diverged run did not reach is NaN.
 
     Raises:
         ValueError: for an axis that is no such field or has no values, a combination that TrainConfig refuses, or a
@@ -65,7 +65,7 @@ def sweep(
         for combination in itertools.product(*values.values())
     ]
     data = config.load_data()
-    stacks = _stacks(configs)
+    stacks = _stacks(configs, data)
     ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
     results: dict[str, npt.NDArray[Any]] = {}
     for rows in stacks:
@@ -77,7 +77,7 @@ def sweep(
         pass
 
     shape = tuple(len(axis) for axis in values.values())
-    dims = {"lr": ("step",), "loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
+    dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
     epoch_step = _epoch_steps(config.total_steps, math.ceil(len(data.x_train) / config.batch_size))
     return xr.Dataset(
         {name: ((*values, *dims[name]), result.reshape(*shape, *result.shape[1:])) for name, result in results.items()},
@@ -109,21 +109,22 @@ def _epoch_steps(total_steps: int, epoch_length: int) -> npt.NDArray[np.int64]:
     return np.minimum(np.arange(1, math.ceil(total_steps / epoch_length) + 1) * epoch_length, total_steps)
 
 
-def _stacks(configs: list[TrainConfig]) -> list[list[int]]:
+def _stacks(configs: list[TrainConfig], data: Dataset) -> list[list[int]]:
     """The row numbers of the runs that are trained together: same update rule, and no more than fit the memory."""
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for row, config in enumerate(configs):
         alike[tuple(getattr(config, name) for name in SHARED)].append(row)
     model = configs[0].make_model()
     _refuse_shared_state(model)
-    run_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
-    size = max(1, STACK_BYTES[next(model.parameters()).device.type] // run_bytes)
+    numbers = sum(p.numel() for p in model.parameters()) + configs[0].batch_size * data.x_train[0].numel()
+    size = max(1, STACK_BYTES[data.x_train.device.type] // (numbers * data.x_train.element_size()))
     return [rows[start : start + size] for rows in alike.values() for start in range(0, len(rows), size)]
 
 
 def _refuse_shared_state(model: nn.Module) -> None:
     for name, module in model.named_modules():
-        dropout = getattr(module, "p", 0) if "Dropout" in type(module).__name__ else getattr(module, "dropout", 0)
+        rate = getattr(module, "p" if "Dropout" in type(module).__name__ else "dropout", 0)
+        dropout = isinstance(rate, float | int) and rate > 0
         statistics = getattr(module, "track_running_stats", False) or isinstance(
             module, nn.modules.batchnorm._BatchNorm
         )
@@ -139,49 +140,55 @@ def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
     seeds = sorted({config.seed for config in configs})
     which = torch.tensor([seeds.index(config.seed) for config in configs], device=device)
     models = [replace(shared, seed=seed).make_model() for seed in seeds]
-    names = [name for name, _ in models[0].named_parameters()]
-    buffers = dict(models[0].named_buffers())
-    initial = zip(*(model.parameters() for model in models), strict=True)
-    parameters = [torch.stack(tensors).detach()[which].requires_grad_() for tensors in initial]
+
+    def stacked(tensors: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+        by_seed = list(tensors)
+        return {name: torch.stack([t[name] for t in by_seed]).detach()[which] for name in by_seed[0]}
+
+    buffers = stacked(dict(model.named_buffers()) for model in models)
+    parameters = stacked(dict(model.named_parameters()) for model in models)
+    trained = [parameters[name].requires_grad_() for name, p in models[0].named_parameters() if p.requires_grad]
     loss_function = LOSSES[shared.loss]
 
-    def run(parameters: list[Tensor], x: Tensor) -> Tensor:
-        return functional_call(models[0], (dict(zip(names, parameters, strict=True)), buffers), (x,))
+    def run(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(models[0], (parameters, buffers), (x,))
 
     def evaluate(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         loss, hits = torch.zeros(2, len(configs), device=device, dtype=shared.dtype)
         for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
-            outputs = vmap(run, in_dims=(0, None))(parameters, x_rows)
+            outputs = vmap(run, in_dims=(0, 0, None))(parameters, buffers, x_rows)
             loss += vmap(loss_function, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
             hits += (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
         return loss / len(y), hits / len(y)
 
     # Every update rule here is linear in the LR: torch's optimizer makes the step at LR 1, each run takes its share.
-    optimizer = shared.make_optimizer(parameters, lr=1.0)
-    before = [torch.empty_like(p) for p in parameters]
+    optimizer = shared.make_optimizer(trained, lr=1.0)
+    before = [torch.empty_like(p) for p in trained]
     lr = np.stack([config.peak_lr * config.schedule(np.arange(shared.total_steps)) for config in configs])
     lr_by_step = torch.tensor(lr.T, device=device, dtype=shared.dtype)
 
     def update(losses: Tensor, lr: Tensor) -> None:
-        gradients = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)
+        gradients = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
         with torch.no_grad():
-            for p, gradient, old in zip(parameters, gradients, before, strict=True):
+            for p, gradient, old in zip(trained, gradients, before, strict=True):
                 p.grad = gradient
                 old.copy_(p)
             optimizer.step()
-            for p, old in zip(parameters, before, strict=True):
+            for p, old in zip(trained, before, strict=True):
                 torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
 
     orders = [batch_order(len(data.x_train), shared.batch_size, seed) for seed in seeds]
     loss: list[Tensor] = []
     metrics: dict[str, list[Tensor]] = defaultdict(list)
     while len(loss) < shared.total_steps:
+        models[0].train()
         for batches in itertools.islice(zip(*orders, strict=True), shared.total_steps - len(loss)):
             rows = torch.tensor(batches, device=device)[which]
-            losses = vmap(loss_function)(vmap(run)(parameters, data.x_train[rows]), data.y_train[rows])
+            losses = vmap(loss_function)(vmap(run)(parameters, buffers, data.x_train[rows]), data.y_train[rows])
             update(losses, lr_by_step[len(loss)])
             loss.append(losses.detach())
             next(ticks, None)
+        models[0].eval()
         with torch.no_grad():
             for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
                 for metric, values in zip(("loss", "accuracy"), evaluate(x, y), strict=True):
@@ -190,9 +197,9 @@ def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
     def by_run(records: list[Tensor]) -> npt.NDArray[Any]:
         return torch.stack(records, dim=1).cpu().numpy()
 
-    result = {"lr": lr, "loss": by_run(loss), **{name: by_run(records) for name, records in metrics.items()}}
+    result = {"lr": lr, "batch_loss": by_run(loss), **{name: by_run(records) for name, records in metrics.items()}}
     _forget_after_divergence(result, _epoch_steps(shared.total_steps, len(orders[0])))
-    finite = [np.isfinite(result[name]).all(axis=1) for name in ("loss", "train_loss", "valid_loss")]
+    finite = [np.isfinite(result[name]).all(axis=1) for name in ("batch_loss", "train_loss", "valid_loss")]
     accuracy = result["train_accuracy"][:, -1]
     ended = outcome(np.logical_and.reduce(finite), accuracy, 1 / data.n_classes, shared.trained_above)
     return {**result, "outcome": ended}
@@ -200,7 +207,7 @@ def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
 
 def _forget_after_divergence(result: dict[str, npt.NDArray[Any]], epoch_step: npt.NDArray[np.int64]) -> None:
     """As train() does, record nothing after the first loss that is not finite, and no epoch that contains it."""
-    steps = np.arange(result["loss"].shape[1])
-    last_step = np.where(np.isfinite(result["loss"]), len(steps), steps).min(axis=1)[:, None]
+    steps = np.arange(result["batch_loss"].shape[1])
+    last_step = np.where(np.isfinite(result["batch_loss"]), len(steps), steps).min(axis=1)[:, None]
     for name, values in result.items():
         values[epoch_step > last_step if name in EPOCH_METRICS else steps > last_step] = np.nan

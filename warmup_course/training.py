@@ -92,14 +92,12 @@ class TrainConfig:
         one_of("loss", self.loss, get_args(Loss))
         one_of("optimizer", self.optimizer, get_args(OptimizerName))
         one_of("dtype", self.dtype, (torch.float32, torch.float64))
-        real_number("momentum", self.momentum, 0, 1)
+        for name, most in {"momentum": 1, "trained_above": 1, "weight_decay": math.inf, "peak_lr": math.inf}.items():
+            object.__setattr__(self, name, real_number(name, getattr(self, name), 0, most))
+        for name, least in {"seed": 0, "batch_size": 1}.items():
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
         if self.momentum and self.optimizer != "SGD":
             raise ValueError(f"momentum must be 0 for optimizer={self.optimizer!r}, got {self.momentum!r}")
-        for name in ("weight_decay", "peak_lr"):
-            real_number(name, getattr(self, name), 0)
-        real_number("trained_above", self.trained_above, 0, 1)
-        whole_number("seed", self.seed, 0)
-        whole_number("batch_size", self.batch_size, 1)
         resolve_device(self.device)
         self.schedule  # noqa: B018  (raises where its fields do not fit together)
 
@@ -115,7 +113,7 @@ class TrainConfig:
 
     def make_model(self) -> nn.Module:
         """The model at this run's initial weights; the global random state is left as it was."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             model = self.model()
         return model.to(resolve_device(self.device), self.dtype)
@@ -133,7 +131,7 @@ class History:
     Attributes:
         chance, trained_above: what ``outcome`` compares the training accuracy with; chance is 1 / n_classes.
         lr: per step, the LR read from the optimizer at the moment of ``optimizer.step()``.
-        loss: per step, the training loss of that step's batch, before the update.
+        batch_loss: per step, the training loss of that step's batch, before the update.
         epoch_step: per epoch, how many updates had been made at its end; total_steps may cut the last epoch short.
         train_loss, train_accuracy, valid_loss, valid_accuracy: per epoch, over all rows of the split. A run that
             diverges stops there, and the unfinished epoch has no entry.
@@ -142,7 +140,7 @@ class History:
     chance: float
     trained_above: float
     lr: list[float] = field(default_factory=list)
-    loss: list[float] = field(default_factory=list)
+    batch_loss: list[float] = field(default_factory=list)
     epoch_step: list[int] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
@@ -152,7 +150,7 @@ class History:
     @property
     def outcome(self) -> str:
         """How the run ended, see ``outcome`` in this module."""
-        finite = all(map(math.isfinite, self.loss + self.train_loss + self.valid_loss))
+        finite = all(map(math.isfinite, self.batch_loss + self.train_loss + self.valid_loss))
         return str(outcome(finite, [math.nan, *self.train_accuracy][-1], self.chance, self.trained_above))
 
 
@@ -183,7 +181,7 @@ def train(config: TrainConfig, progress: Callable[[range], Iterable[int]] = iter
         ValueError: if batch_size exceeds the training rows.
 
     >>> history = train(TrainConfig(total_steps=60, peak_lr=0.1, warmup_steps=20))
-    >>> history.outcome, round(history.lr[0], 6), len(history.loss), history.epoch_step
+    >>> history.outcome, round(history.lr[0], 6), len(history.batch_loss), history.epoch_step
     ('trained', 0.005, 60, [23, 46, 60])
     """
     data = config.load_data()
@@ -196,19 +194,19 @@ def train(config: TrainConfig, progress: Callable[[range], Iterable[int]] = iter
 
     for _ in progress(range(math.ceil(config.total_steps / len(loader)))):
         model.train()
-        for x, y in islice(loader, config.total_steps - len(history.loss)):
+        for x, y in islice(loader, config.total_steps - len(history.batch_loss)):
             loss = loss_function(model(x), y)
             optimizer.zero_grad()
             loss.backward()
-            history.loss.append(loss.item())
+            history.batch_loss.append(loss.item())
             history.lr.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             scheduler.step()
-            if not math.isfinite(history.loss[-1]):
+            if not math.isfinite(history.batch_loss[-1]):
                 return history
 
         model.eval()
-        history.epoch_step.append(len(history.loss))
+        history.epoch_step.append(len(history.batch_loss))
         with torch.no_grad():
             for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
                 outputs = model(x)

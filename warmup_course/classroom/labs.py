@@ -14,7 +14,7 @@ def slider_lab(draw: Callable[..., None], *, height: str, **controls: widgets.Wi
         controls: one ipywidgets control for each argument.
     """
     for control in controls.values():
-        control.style.description_width = "initial"
+        control.style.description_width = "9em"
         control.layout.width = "32em"
     lab = widgets.interactive(draw, **controls)
     lab.out.layout.height = height

@@ -26,8 +26,9 @@ OUTCOME_LOOKS = {
     "stalled": ("#E69F00", ".."),
     "diverged": ("#404040", "xx"),
 }
-# Losses above this are drawn at the upper edge: a diverging run would squeeze all others into a line.
-LOSS_CEILING = 30.0
+# One scale for all, so that figures can be compared. Losses above it are drawn at the upper edge: a diverging run would
+# squeeze all others into a line.
+LOSS_FLOOR, LOSS_CEILING = 0.02, 30.0
 
 
 def use_course_style() -> None:
@@ -88,7 +89,7 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
     for label, colour in arm_colours(arms).items():
         runs = arms[label]
         for seed in runs.seed:
-            loss = runs.loss.sel(seed=seed).to_numpy()
+            loss = runs.batch_loss.sel(seed=seed).to_numpy()
             shown = np.minimum(np.nan_to_num(loss, nan=np.inf), LOSS_CEILING)
             ended = np.flatnonzero(~np.isfinite(loss))
             until = ended[0] + 1 if len(ended) else len(loss)
@@ -98,7 +99,7 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
         trained = int((runs.outcome == "trained").sum())
         ax.plot([], [], color=colour, linestyle="-", label=f"{label}: {trained} of {runs.seed.size} train")
     ax.set(title=title, xlabel="optimizer step", ylabel="training loss (log scale)", yscale="log")
-    ax.set_ylim(top=LOSS_CEILING)
+    ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
     ax.legend()
 
 

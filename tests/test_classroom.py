@@ -1,0 +1,114 @@
+"""What the notebooks use beside the training: seeds, claims, figures and sliders."""
+
+from collections.abc import Iterator
+
+import ipywidgets as widgets
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from warmup_course import Schedule
+from warmup_course.classroom import begin, plots, slider_lab
+
+mpl.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def runs() -> xr.Dataset:
+    """Two learning rates, two warmups, three seeds: at LR 0.5 nothing trains without warmup, and one run diverges."""
+    rng = np.random.default_rng(0)
+    outcome = np.full((2, 2, 3), "trained", dtype="<U8")
+    outcome[1, 0] = ["diverged", "stalled", "slow"]
+    loss = rng.uniform(0.1, 1, (2, 2, 3, 20))
+    loss[1, 0, 0, 5:] = [np.inf, *[np.nan] * 14]
+    dims = ("peak_lr", "warmup_steps", "seed")
+    coords = {"peak_lr": [0.25, 0.5], "warmup_steps": [0, 8], "seed": [0, 1, 2], "step": range(20)}
+    return xr.Dataset({"outcome": (dims, outcome), "batch_loss": ((*dims, "step"), loss)}, coords)
+
+
+def test_two_notebook_seeds_share_no_run() -> None:
+    seeds = [set(begin(device="cpu", seed=seed).seeds(1000)) for seed in (0, 1, 7)]
+    assert sum(map(len, seeds)) == len(set.union(*seeds)) == 3000
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001, 2.5])
+def test_seeds_refuses_a_count_that_would_reach_the_next_notebook(count: int) -> None:
+    with pytest.raises(ValueError, match="count must be"):
+        begin(device="cpu", seed=0).seeds(count)
+
+
+def test_begin_says_where_it_runs_and_caps_the_threads(capsys: pytest.CaptureFixture[str]) -> None:
+    begin(device="cpu", seed=4)
+    assert "on the CPU, notebook seed 4" in capsys.readouterr().out
+    assert torch.get_num_threads() <= 2
+
+
+@pytest.mark.parametrize(("device", "seed", "match"), [("gpu", 0, "device must be"), ("cpu", -1, "seed must be")])
+def test_begin_refuses_bad_parameters(device: str, seed: int, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        begin(device=device, seed=seed)
+
+
+@pytest.mark.parametrize("holds", [True, np.True_, torch.tensor(True), xr.DataArray(True)])
+def test_a_claim_that_holds_is_ticked(holds: object, capsys: pytest.CaptureFixture[str]) -> None:
+    begin(device="cpu", seed=0).claim("it holds", holds)
+    assert capsys.readouterr().out.splitlines()[-1] == "✔ it holds"
+
+
+@pytest.mark.parametrize("holds", [False, np.False_, np.nan < 1, xr.DataArray(np.nan) > 0.9])
+def test_a_claim_that_fails_stops_the_lesson(holds: object) -> None:
+    with pytest.raises(AssertionError, match="it holds"):
+        begin(device="cpu", seed=0).claim("it holds", holds)
+
+
+def test_at_other_parameters_a_failing_claim_only_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    lesson = begin(device="cpu", seed=0, standard=False)
+    lesson.claim("it holds", False)
+    assert "does not hold at these settings: it holds" in capsys.readouterr().out
+
+
+def test_lr_curves_draws_what_the_schedule_says() -> None:
+    ax = plt.subplots()[1]
+    schedule = Schedule(30, 5)
+    plots.lr_curves({"no warmup": Schedule(30), "5 warmup steps": schedule}, 0.1, "title", ax)
+    by_label = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(by_label["5 warmup steps"].get_ydata(), [0.1 * schedule(t) for t in range(30)])
+    assert by_label["no warmup"].get_color() == plots.WITHOUT_WARMUP
+
+
+def test_loss_by_step_counts_the_trained_and_marks_the_diverged(runs: xr.Dataset) -> None:
+    ax = plt.subplots()[1]
+    at = runs.sel(peak_lr=0.5)
+    plots.loss_by_step({plots.warmup_label(w): at.sel(warmup_steps=w) for w in (0, 8)}, "title", ax)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["no warmup: 0 of 3 train", "8 warmup steps: 3 of 3 train"]
+    crosses = [line for line in ax.lines if line.get_marker() == "x"]
+    assert [line.get_xdata()[0] for line in crosses] == [5]  # the step whose loss is infinite
+
+
+def test_trained_by_lr_and_stability_map_show_the_counts(runs: xr.Dataset) -> None:
+    left, right = plt.subplots(1, 2)[1]
+    plots.trained_by_lr(runs, "title", left)
+    counts = {line.get_label(): list(line.get_ydata()) for line in left.lines}
+    assert counts == {"no warmup": [3, 0], "8 warmup steps": [3, 3]}
+    plots.stability_map(runs.transpose("seed", "warmup_steps", "peak_lr", "step"), "title", right)
+    assert [text.get_text() for text in right.texts] == ["3", "3", "0", "3"]  # row by row: LR down, warmup across
+
+
+def test_a_slider_lab_draws_once_at_the_start_and_then_on_each_move() -> None:
+    drawn = []
+    lab = slider_lab(lambda lr: drawn.append(lr), height="10em", lr=widgets.FloatSlider(0.5, min=0, max=1, step=0.1))
+    lab.update()
+    assert drawn[-1] == 0.5
+    lab.children[0].value = 0.7
+    assert drawn[-1] == 0.7
+    assert lab.out.layout.height == "10em"
