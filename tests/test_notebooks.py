@@ -47,6 +47,12 @@ def test_it_is_a_notebook_in_normal_form(lesson: Path):
     assert text == normal, "python3 start.py refresh puts it right"
 
 
+def test_the_readme_shows_the_stored_picture():
+    [shown] = re.findall(r"!\[.+\]\((docs/.+\.png)\)", (FOLDER.parent / "README.md").read_text("utf-8"))
+    [picture] = lesson_files.pictures(load(FOLDER / f"{Path(shown).stem}.ipynb"))
+    assert (FOLDER.parent / shown).read_bytes() == picture, "python3 start.py refresh puts it right"
+
+
 @each_lesson
 def test_it_was_executed_from_top_to_bottom(lesson: Path):
     cells = [cell for cell in load(lesson)["cells"] if cell["cell_type"] == "code"]

@@ -5,6 +5,7 @@ A notebook is a JSON file. Copying needs no more than that, so papermill and nbf
 
 import json
 import os
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -239,10 +240,23 @@ def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, 
         yield output
 
 
+def pictures(notebook: Notebook) -> Iterator[bytes]:
+    """The PNG figures of the cells tagged "picture"."""
+    for cell in notebook["cells"]:
+        if "picture" in cell["metadata"].get("tags", ()):
+            for output in cell["outputs"]:
+                if "image/png" in output.get("data", {}):
+                    yield b64decode(output["data"]["image/png"])
+
+
 def refresh(notebook: Notebook, lesson: Path) -> bool:
-    """Store an executed notebook, normalised; whether that changed the file."""
+    """Store an executed notebook, normalised, and its picture for the README; whether that changed the lesson."""
     import nbformat
 
+    for picture in pictures(notebook):
+        path = lesson.parent.parent / "docs" / f"{lesson.stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture)
     normal = nbformat.from_dict(normalise(notebook))
     nbformat.validate(normal)
     text = nbformat.writes(normal) + "\n"
