@@ -25,8 +25,8 @@ SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: they decide its update rule.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay")
 
-# Parameters and batches of one stack, in bytes: little enough for a CPU's cache, where one huge stack is slower.
-STACK_BYTES = {"cpu": 2**21, "cuda": 2**28}
+# Parameters and batches of one stack, in bytes. It bounds the memory; larger stacks are hardly faster.
+STACK_BYTES = {"cpu": 2**23, "cuda": 2**28}
 EVALUATION_ROWS = 128
 EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
