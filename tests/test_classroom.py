@@ -104,11 +104,54 @@ def test_trained_by_lr_and_stability_map_show_the_counts(runs: xr.Dataset) -> No
     assert [text.get_text() for text in right.texts] == ["3", "3", "0", "3"]  # row by row: LR down, warmup across
 
 
+def test_outcome_shares_stacks_the_counts(runs: xr.Dataset) -> None:
+    ax = plt.subplots()[1]
+    plots.outcome_shares(runs.sel(warmup_steps=0), "title", ax)
+    heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in ax.containers}
+    assert heights == {"trained": [3, 0], "slow": [0, 1], "stalled": [0, 1], "diverged": [0, 1]}
+    assert max(bar.get_y() + bar.get_height() for bars in ax.containers for bar in bars) == 3
+
+
+def test_by_epoch_starts_at_the_first_epoch() -> None:
+    ax = plt.subplots()[1]
+    plots.by_epoch({"loss": [3.0, 2.0, 1.0]}, "title", "loss", ax, first=0)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 3], [1, 2], [2, 1]])
+
+
+@pytest.mark.parametrize("curvatures", [[2.0], [1.0, 10.0]])
+def test_descent_path_draws_every_step_and_rings_the_start(curvatures: list[float]) -> None:
+    ax = plt.subplots()[1]
+    path = np.array([[1.0], [0.5], [0.25]]) * np.ones(len(curvatures))
+    plots.descent_path(path, curvatures, "title", ax)
+    steps, ring = ax.lines[-2:]
+    heights = path[:, 1] if len(curvatures) == 2 else 0.5 * 2.0 * path[:, 0] ** 2
+    np.testing.assert_allclose(steps.get_xydata(), np.column_stack([path[:, 0], heights]))
+    np.testing.assert_allclose(ring.get_xydata(), [[1.0, heights[0]]])
+
+
 def test_a_slider_lab_draws_once_at_the_start_and_then_on_each_move() -> None:
     drawn = []
-    lab = slider_lab(lambda lr: drawn.append(lr), height="10em", lr=widgets.FloatSlider(0.5, min=0, max=1, step=0.1))
-    lab.update()
-    assert drawn[-1] == 0.5
-    lab.children[0].value = 0.7
-    assert drawn[-1] == 0.7
-    assert lab.out.layout.height == "10em"
+
+    def draw(lr: float, steps: int) -> None:
+        drawn.append((lr, steps))
+        plt.plot([0, lr])
+        print(f"lr < {lr}")
+
+    slider, box = widgets.FloatSlider(0.5, min=0, max=1, step=0.1), widgets.IntSlider(3)
+    lab = slider_lab(draw, lr=slider, steps=box)
+    picture, lines = lab.children[-2:]
+    assert drawn == [(0.5, 3)]
+    first = bytes(picture.value)
+    assert first.startswith(b"\x89PNG")
+    assert "lr &lt; 0.5" in lines.value
+    slider.value = 0.7
+    box.value = 4
+    assert drawn[1:] == [(0.7, 3), (0.7, 4)]
+    assert bytes(picture.value) != first
+    assert "lr &lt; 0.7" in lines.value
+    assert not plt.get_fignums()
+
+
+def test_an_error_in_a_lab_is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        slider_lab(lambda x: print(1 / x), x=widgets.IntSlider(0))

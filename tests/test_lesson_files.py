@@ -2,10 +2,13 @@
 
 import copy
 import json
+from base64 import b64decode, b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from warmup_course import lesson_files
 from warmup_course.lesson_files import CommandError, execute_all, fill_workspace, find, normalise, refresh, restore
@@ -201,6 +204,26 @@ def stream(text: str, name: str = "stdout") -> dict[str, Any]:
     return {"output_type": "stream", "name": name, "text": text}
 
 
+def png(mode: str) -> str:
+    """A picture of 90 x 60 pixels, red with a blue corner, as a notebook stores it."""
+    picture = Image.new("RGB", (90, 60), (200, 0, 0))
+    picture.paste((0, 0, 200), (0, 0, 30, 20))
+    with BytesIO() as data:
+        picture.convert(mode, palette=Image.Palette.ADAPTIVE).save(data, "png")
+        return b64encode(data.getvalue()).decode()
+
+
+def test_a_figure_is_stored_with_a_palette_and_looks_the_same():
+    output = {"output_type": "display_data", "metadata": {}, "data": {"image/png": png("RGBA")}}
+    cells = [code("f()", execution_count=1, outputs=[output])]
+    normal = normalise({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    [stored] = normal["cells"][0]["outputs"]
+    with Image.open(BytesIO(b64decode(stored["data"]["image/png"]))) as picture:
+        assert picture.mode == "P"
+        assert picture.size == (90, 60)
+        assert [picture.convert("RGB").getpixel(at) for at in ((5, 5), (80, 50))] == [(0, 0, 200), (200, 0, 0)]
+
+
 def test_normal_form():
     view = {
         "output_type": "display_data",
@@ -210,7 +233,7 @@ def test_normal_form():
     picture = {
         "output_type": "display_data",
         "metadata": {"image/png": {"alt": "a curve"}},
-        "data": {"image/png": "iVBO"},
+        "data": {"image/png": png("P")},
     }
     result = {"output_type": "execute_result", "execution_count": 7, "metadata": {}, "data": {"text/plain": "3"}}
     noisy = code(

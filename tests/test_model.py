@@ -236,3 +236,10 @@ def test_bad_transformer_arguments_are_refused(arguments: dict[str, Any], names:
     with pytest.raises(ValueError) as error:
         TinyTransformer(**arguments)
     assert [name for name in names if name not in str(error.value)] == []
+
+
+def test_layers_can_be_taken_apart() -> None:
+    model = MLP(6, 3, hidden=[5])
+    x = torch.randn(2, 6)
+    torch.testing.assert_close(model[2](model[:2](x)), model(x))
+    assert model[-1].out_features == 3

@@ -62,6 +62,10 @@ class MLP(nn.Sequential):
                 with torch.no_grad():
                     layer.weight.mul_(gain)
 
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        # nn.Sequential would make a slice of it with this class's constructor, which takes widths.
+        return nn.Sequential(*self)[index]
+
 
 class TinyTransformer(nn.Module):
     """A transformer encoder that classifies a short sequence by the mean of its last layer.
