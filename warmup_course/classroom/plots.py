@@ -79,25 +79,25 @@ def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax:
 
 
 def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None = None) -> None:
-    """The training loss of every run, one thin line a seed and one colour an arm; a cross marks a run that diverged.
+    """The training loss of every run, one thin line a seed, one colour and style an arm; a cross marks divergence.
 
     Args:
         arms: label -> runs of a sweep with the dimensions "seed" and "step"; see arm_colours for the labels.
         title: the figure's message.
     """
     ax = ax or plt.subplots()[1]
-    for label, colour in arm_colours(arms).items():
+    for (label, colour), style in zip(arm_colours(arms).items(), cycle(LINE_STYLES), strict=False):
         runs = arms[label]
         for seed in runs.seed:
             loss = runs.batch_loss.sel(seed=seed).to_numpy()
             shown = np.minimum(np.nan_to_num(loss, nan=np.inf), LOSS_CEILING)
             ended = np.flatnonzero(~np.isfinite(loss))
             until = ended[0] + 1 if len(ended) else len(loss)
-            ax.plot(shown[:until], color=colour, linestyle="-", linewidth=0.9, alpha=0.7)
+            ax.plot(shown[:until], color=colour, linestyle=style, linewidth=0.9, alpha=0.7)
             if len(ended):
                 ax.plot(until - 1, LOSS_CEILING, color=colour, marker="x", markersize=9, clip_on=False)
         trained = int((runs.outcome == "trained").sum())
-        ax.plot([], [], color=colour, linestyle="-", label=f"{label}: {trained} of {runs.seed.size} train")
+        ax.plot([], [], color=colour, linestyle=style, label=f"{label}: {trained} of {runs.seed.size} train")
     ax.set(title=title, xlabel="optimizer step", ylabel="training loss (log scale)", yscale="log")
     ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
     ax.legend()
