@@ -98,6 +98,7 @@ def test_agrees_with_train_for_transformers(norm: Any) -> None:
         {"weight_decay": [0.0, 0.3], "momentum": [0.0, 0.5, 0.9]},
         {"optimizer": ["AdamW", "SGD", "Adam"], "seed": [2, 0, 1]},
         {"loss": ["squared_error", "cross_entropy"], "peak_lr": [0.02, 0.01]},
+        {"trained_above": [0.0, 1.0], "peak_lr": [0.02, 0.01]},
     ],
     ids=lambda axes: " x ".join(axes),
 )

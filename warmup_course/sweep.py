@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # One stacked model needs one shape, one data set and one number of steps.
-FIXED = ("data", "model", "batch_size", "total_steps", "trained_above", "device", "dtype")
+FIXED = ("data", "model", "batch_size", "total_steps", "device", "dtype")
 SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
-# Of the sweepable fields, those that all runs of one stack share: they decide its update rule.
-SHARED = ("loss", "optimizer", "momentum", "weight_decay")
+# Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
+SHARED = ("loss", "optimizer", "momentum", "weight_decay", "trained_above")
 
 # Parameters and batches of one stack, in bytes. It bounds the memory; larger stacks are hardly faster.
 STACK_BYTES = {"cpu": 2**23, "cuda": 2**28}
