@@ -34,8 +34,8 @@ def slider_lab(draw: Callable[..., None], **controls: widgets.Widget) -> widgets
         lines.value = f'<pre role="status" aria-live="polite">{html.escape(printed.getvalue())}</pre>'
 
     for control in controls.values():
-        control.style.description_width = "9em"
-        control.layout.width = "32em"
+        control.style.description_width = "11em"
+        control.layout.width = "34em"
         control.observe(redraw, "value")
     redraw()
     return widgets.VBox([*controls.values(), picture, lines])

@@ -100,6 +100,8 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
         ax.plot([], [], color=colour, linestyle=style, label=f"{label}: {trained} of {runs.seed.size} train")
     ax.set(title=title, xlabel="optimizer step", ylabel="training loss (log scale)", yscale="log")
     ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
+    steps = max(runs.step.size for runs in arms.values())
+    ax.set_xlim(-0.03 * steps, 1.01 * steps)  # the same where all runs end early
     ax.legend()
 
 
