@@ -152,6 +152,9 @@ def test_a_slider_lab_draws_once_at_the_start_and_then_on_each_move() -> None:
     assert not plt.get_fignums()
 
 
-def test_an_error_in_a_lab_is_not_swallowed() -> None:
+def test_an_error_in_a_lab_is_not_swallowed_and_leaves_no_figure() -> None:
     with pytest.raises(ZeroDivisionError):
-        slider_lab(lambda x: print(1 / x), x=widgets.IntSlider(0))
+        slider_lab(lambda x: plt.plot([1 / x, x / (x - 1)]), x=widgets.IntSlider(1))
+    with pytest.raises(ZeroDivisionError):
+        slider_lab(lambda x: plt.subplots()[1].plot(1 / x), x=widgets.IntSlider(0))
+    assert not plt.get_fignums()

@@ -24,12 +24,14 @@ def slider_lab(draw: Callable[..., None], **controls: widgets.Widget) -> widgets
 
     def redraw(_: object = None) -> None:
         with redirect_stdout(StringIO()) as printed, BytesIO() as png:
-            draw(**{name: control.value for name, control in controls.items()})
-            figure = plt.gcf()
-            figure.savefig(png, format="png")
+            try:
+                draw(**{name: control.value for name, control in controls.items()})
+                figure = plt.gcf()
+                figure.savefig(png, format="png")
+            finally:
+                plt.close()  # also after an error: the next drawing starts afresh
             picture.layout.width = f"{figure.get_figwidth() * figure.dpi:.0f}px"
             picture.value = png.getvalue()
-            plt.close(figure)
         # A screen reader says what has changed.
         lines.value = f'<pre role="status" aria-live="polite">{html.escape(printed.getvalue())}</pre>'
 

@@ -1,6 +1,5 @@
 """What every lesson starts with: a device, its seeds, and claims that are checked when the notebook runs."""
 
-import os
 from dataclasses import dataclass
 
 import torch
@@ -74,7 +73,7 @@ def begin(*, device: str, seed: int, standard: bool = True) -> Lesson:
     """
     resolved = resolve_device(device)
     whole_number("seed", seed, 0)
-    torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS, os.cpu_count() or 1))
+    torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
     use_course_style()
     where = "the CPU" if resolved.type == "cpu" else f"the GPU ({torch.cuda.get_device_name(resolved)})"
     print(f"Ready: torch {torch.__version__} on {where}, notebook seed {seed}.")
