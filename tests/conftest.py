@@ -1,5 +1,14 @@
 """One thread for each test process: small tensors gain nothing from more, and several processes may run at once."""
 
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_learners_answers(tmp_path_factory: pytest.TempPathFactory):
+    """Tests, and the processes that they start, never touch the answers of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WARMUP_COURSE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield

@@ -1,8 +1,7 @@
-"""What the notebooks use beside the training: seeds, claims, figures and sliders."""
+"""What the notebooks use beside the training: seeds, claims and figures."""
 
 from collections.abc import Iterator
 
-import ipywidgets as widgets
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 import xarray as xr
 
 from warmup_course import Schedule
-from warmup_course.classroom import begin, plots, slider_lab
+from warmup_course.classroom import begin, plots
 
 mpl.use("agg")
 
@@ -36,18 +35,18 @@ def runs() -> xr.Dataset:
 
 
 def test_two_notebook_seeds_share_no_run() -> None:
-    seeds = [set(begin(device="cpu", seed=seed).seeds(1000)) for seed in (0, 1, 7)]
+    seeds = [set(begin("03_linear_warmup", device="cpu", seed=seed).seeds(1000)) for seed in (0, 1, 7)]
     assert sum(map(len, seeds)) == len(set.union(*seeds)) == 3000
 
 
 @pytest.mark.parametrize("count", [0, -1, 1001, 2.5])
 def test_seeds_refuses_a_count_that_would_reach_the_next_notebook(count: int) -> None:
     with pytest.raises(ValueError, match="count must be"):
-        begin(device="cpu", seed=0).seeds(count)
+        begin("03_linear_warmup", device="cpu", seed=0).seeds(count)
 
 
 def test_begin_says_where_it_runs_and_caps_the_threads(capsys: pytest.CaptureFixture[str]) -> None:
-    begin(device="cpu", seed=4)
+    begin("03_linear_warmup", device="cpu", seed=4)
     assert "on the CPU, notebook seed 4" in capsys.readouterr().out
     assert torch.get_num_threads() <= 2
 
@@ -55,23 +54,23 @@ def test_begin_says_where_it_runs_and_caps_the_threads(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(("device", "seed", "match"), [("gpu", 0, "device must be"), ("cpu", -1, "seed must be")])
 def test_begin_refuses_bad_parameters(device: str, seed: int, match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        begin(device=device, seed=seed)
+        begin("03_linear_warmup", device=device, seed=seed)
 
 
 @pytest.mark.parametrize("holds", [True, np.True_, torch.tensor(True), xr.DataArray(True)])
 def test_a_claim_that_holds_is_ticked(holds: object, capsys: pytest.CaptureFixture[str]) -> None:
-    begin(device="cpu", seed=0).claim("it holds", holds)
+    begin("03_linear_warmup", device="cpu", seed=0).claim("it holds", holds)
     assert capsys.readouterr().out.splitlines()[-1] == "✔ it holds"
 
 
 @pytest.mark.parametrize("holds", [False, np.False_, np.nan < 1, xr.DataArray(np.nan) > 0.9])
 def test_a_claim_that_fails_stops_the_lesson(holds: object) -> None:
     with pytest.raises(AssertionError, match="it holds"):
-        begin(device="cpu", seed=0).claim("it holds", holds)
+        begin("03_linear_warmup", device="cpu", seed=0).claim("it holds", holds)
 
 
 def test_at_other_parameters_a_failing_claim_only_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    lesson = begin(device="cpu", seed=0, standard=False)
+    lesson = begin("03_linear_warmup", device="cpu", seed=0, standard=False)
     lesson.claim("it holds", False)
     assert "does not hold at these settings: it holds" in capsys.readouterr().out
 
@@ -127,34 +126,3 @@ def test_descent_path_draws_every_step_and_rings_the_start(curvatures: list[floa
     heights = path[:, 1] if len(curvatures) == 2 else 0.5 * 2.0 * path[:, 0] ** 2
     np.testing.assert_allclose(steps.get_xydata(), np.column_stack([path[:, 0], heights]))
     np.testing.assert_allclose(ring.get_xydata(), [[1.0, heights[0]]])
-
-
-def test_a_slider_lab_draws_once_at_the_start_and_then_on_each_move() -> None:
-    drawn = []
-
-    def draw(lr: float, steps: int) -> None:
-        drawn.append((lr, steps))
-        plt.plot([0, lr])
-        print(f"lr < {lr}")
-
-    slider, box = widgets.FloatSlider(0.5, min=0, max=1, step=0.1), widgets.IntSlider(3)
-    lab = slider_lab(draw, lr=slider, steps=box)
-    picture, lines = lab.children[-2:]
-    assert drawn == [(0.5, 3)]
-    first = bytes(picture.value)
-    assert first.startswith(b"\x89PNG")
-    assert "lr &lt; 0.5" in lines.value
-    slider.value = 0.7
-    box.value = 4
-    assert drawn[1:] == [(0.7, 3), (0.7, 4)]
-    assert bytes(picture.value) != first
-    assert "lr &lt; 0.7" in lines.value
-    assert not plt.get_fignums()
-
-
-def test_an_error_in_a_lab_is_not_swallowed_and_leaves_no_figure() -> None:
-    with pytest.raises(ZeroDivisionError):
-        slider_lab(lambda x: plt.plot([1 / x, x / (x - 1)]), x=widgets.IntSlider(1))
-    with pytest.raises(ZeroDivisionError):
-        slider_lab(lambda x: plt.subplots()[1].plot(1 / x), x=widgets.IntSlider(0))
-    assert not plt.get_fignums()

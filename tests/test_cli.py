@@ -1,5 +1,7 @@
 """The command warmup-course, with the course's folders replaced by small ones."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -13,9 +15,10 @@ from typing import Any
 import pytest
 from test_lesson_files import code, write_lesson
 
-from warmup_course import cli
+from warmup_course import cli, lesson_files
+from warmup_course.classroom import store
 
-COMMANDS = ["lab", "restore", "run", "test", "refresh", "bench"]
+COMMANDS = ["lab", "restore", "progress", "run", "test", "refresh", "bench"]
 
 
 @pytest.fixture
@@ -155,6 +158,110 @@ def test_bench_runs_the_scripts_and_passes_their_failure_on(course):
     assert cli.main(["bench", "quick"]) == 0
     assert (course / "benchmarks/quick.py.ran").exists()
     assert cli.main(["bench"]) == 3
+
+
+# ---- the learner's answers ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store of a learner with two answers."""
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "learner"))
+    monkeypatch.chdir(tmp_path)
+    store.record("03_linear_warmup", "question", "lr-at-step-499", 'about 0.05, or "so"', "right")
+    store.record("03_linear_warmup", "exercise", "03_linear_ramp", "≈ 0.05", "done")
+    return store.path()
+
+
+RECORD = "from warmup_course.classroom import store\nstore.record('00', 'question', 'q', 'a', 'right'), store.path()"
+
+
+def test_executing_lessons_leaves_the_learners_answers_alone(course, answers, capsys):
+    write_lesson(course / "notebooks/00_start_here.ipynb", code(RECORD))
+    before = answers.read_bytes()
+    for command in (["run", "0", "--out", "there"], ["refresh", "0"]):
+        assert cli.main(command) == 0
+        assert (answers.read_bytes(), store.path()) == (before, answers)
+    executed = json.loads((course / "there/00_start_here.ipynb").read_text("utf-8"))
+    shown = "".join(executed["cells"][-1]["outputs"][0]["data"]["text/plain"])
+    assert "progress.sqlite3" in shown  # it did keep an answer, elsewhere
+    assert str(answers) not in shown
+
+
+def test_checks_run_without_the_learners_answers(course, answers, runs):
+    cli.main(["test"])
+    homes = {environment["WARMUP_COURSE_HOME"] for _, environment in runs}
+    assert len(homes) == len(runs)
+    assert str(answers.parent) not in homes
+    assert not any(Path(home).exists() for home in homes)
+    assert store.path() == answers
+
+
+def test_without_the_variable_none_is_left_behind(course, monkeypatch):
+    monkeypatch.delenv("WARMUP_COURSE_HOME")
+    assert cli.main(["run", "0", "--out", str(course / "there")]) == 0
+    assert "WARMUP_COURSE_HOME" not in os.environ
+
+
+def test_progress_prints_the_table_and_where_the_answers_are(answers, capsys):
+    assert cli.main(["progress"]) == 0
+    header, *rows, _, totals, place = capsys.readouterr().out.splitlines()
+    assert header.split()[:2] == ["lesson", "questions"]
+    assert [row.split()[0] for row in rows] == [lesson.stem for lesson in lesson_files.find(cli.LESSONS)]
+    assert f"0 of {len(rows)} lessons done, about " in totals
+    assert place == f"Your answers are kept in {answers}"
+
+
+def test_answers_are_written_into_a_new_file_only(answers, capsys):
+    assert cli.main(["progress", "--csv", "mine.csv"]) == 0
+    assert capsys.readouterr().out == "Your answers are in mine.csv.\n"
+    with open("mine.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["answer"], row["state"]) for row in rows] == [('about 0.05, or "so"', "right"), ("≈ 0.05", "done")]
+
+    written = Path("mine.csv").read_bytes()
+    store.record("03_linear_warmup", "exercise", "03_linear_ramp", "x", "done")
+    assert cli.main(["progress", "--csv", "mine.csv"]) == 2
+    assert capsys.readouterr().err == "warmup-course: FILE must be a new one; mine.csv exists\n"
+    assert Path("mine.csv").read_bytes() == written
+
+
+def test_answers_can_be_printed(answers, capsys):
+    assert cli.main(["progress", "--csv", "-"]) == 0
+    rows = list(csv.reader(capsys.readouterr().out.splitlines()))
+    assert [row[4] for row in rows] == ["answer", 'about 0.05, or "so"', "≈ 0.05"]
+
+
+@pytest.mark.parametrize("typed", ["yes", " yes \n"])
+def test_reset_removes_after_a_yes(answers, capsys, monkeypatch, typed):
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert cli.main(["progress", "--reset"]) == 0
+    said = capsys.readouterr().out
+    assert "This removes all your answers, 2 of them." in said
+    assert "To keep a copy: warmup-course progress --csv answers.csv" in said
+    assert said.endswith("Type yes to remove them: They are removed.\n")
+    assert store.events() == []
+    assert cli.main(["progress", "--reset"]) == 0
+    assert capsys.readouterr().out == "There are no answers to remove.\n"
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "y\n", "no\n", "yes please\n"])
+def test_reset_removes_nothing_without_a_yes(answers, capsys, monkeypatch, typed):
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert cli.main(["progress", "--reset"]) == 0
+    assert capsys.readouterr().out.endswith("Nothing is removed.\n")
+    assert len(store.events()) == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--reset"], ["--csv", "mine.csv"]])
+def test_what_is_wrong_with_the_answers_is_one_line(answers, capsys, options):
+    answers.write_bytes(b"The dog ate it. " * 100)
+    assert cli.main(["progress", *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"warmup-course: `{answers}` is damaged")
+    assert said.err.count("\n") == 1
+    assert not Path("mine.csv").exists()
 
 
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------

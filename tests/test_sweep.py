@@ -469,3 +469,34 @@ def test_agrees_with_train_on_a_gpu(rule: dict[str, Any]) -> None:
 
 def test_the_package_offers_the_function_itself() -> None:
     assert sweep_function is sweep
+
+
+def test_on_epoch_is_given_what_shorter_sweeps_end_with():
+    config = TrainConfig(peak_lr=0.1, loss="squared_error", total_steps=60)
+    seen = []
+    runs = sweep(config, on_epoch=seen.append, peak_lr=[0.05, 1e4], seed=range(2))
+    assert len(seen) == 3
+    for so_far, steps in zip(seen, (23, 46, 60), strict=True):
+        shorter = sweep(replace(config, total_steps=steps), peak_lr=[0.05, 1e4], seed=range(2))
+        np.testing.assert_array_equal(so_far.batch_loss[..., :steps], shorter.batch_loss)
+        assert so_far.batch_loss[..., steps:].isnull().all()
+        np.testing.assert_array_equal(so_far.valid_loss[..., : shorter.epoch.size], shorter.valid_loss)
+        assert (so_far.outcome == shorter.outcome).all()
+    xr.testing.assert_identical(seen[-1], runs)
+
+
+def test_on_epoch_knows_runs_that_have_not_begun():
+    seen = []
+    sweep(TrainConfig(total_steps=10), on_epoch=seen.append, optimizer=["SGD", "Adam"], seed=range(2))
+    assert (seen[0].outcome.sel(optimizer="SGD") != "").all()
+    assert (seen[0].outcome.sel(optimizer="Adam") == "").all()
+    assert seen[0].lr.sel(optimizer="Adam").isnull().all()
+
+
+def test_an_exception_from_progress_ends_the_sweep():
+    def three(steps):
+        yield from steps[:3]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(TrainConfig(total_steps=10), progress=three, seed=range(2))

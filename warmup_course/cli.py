@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import io
 import os
 import subprocess
 import sys
@@ -65,6 +66,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add(restore)
     command.add_argument("lesson", metavar="LESSON", help="its number or name")
+
+    command = add(progress)
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--csv", metavar="FILE", help="write all answers into a new file (- prints them)")
+    either.add_argument("--reset", action="store_true", help="remove all answers, after asking")
 
     command = add(run)
     command.add_argument("lessons", **several)
@@ -132,6 +138,68 @@ def restore(options: argparse.Namespace) -> int:
     kept = lesson_files.restore(lesson, WORKSPACE)
     print(f"workspace/{lesson.name} is fresh." + (f" Yours is kept as {kept.name}." if kept else ""))
     return 0
+
+
+def progress(options: argparse.Namespace) -> int:
+    """Show what you have done, and what is left.
+
+    Counts the answers that the lessons keep on this machine, in a file that is named below the table. The variable
+    WARMUP_COURSE_HOME moves that file into a folder of your choice.
+
+    examples:
+      warmup-course progress
+      warmup-course progress --csv answers.csv
+      warmup-course progress --reset
+    """
+    from warmup_course.classroom import store
+    from warmup_course.classroom.progress import as_text, summary
+
+    try:
+        if options.csv is not None:
+            write_answers(options.csv)
+        elif options.reset:
+            remove_answers()
+        else:
+            print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
+    except store.StoreError as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def write_answers(name: str) -> None:
+    from warmup_course.classroom import store
+
+    text = io.StringIO()
+    store.export_csv(text)  # first, so that a store that cannot be read leaves no file
+    if name == "-":
+        print(text.getvalue(), end="")
+        return
+    try:
+        with open(name, "x", encoding="utf-8", newline="") as file:
+            file.write(text.getvalue())
+    except FileExistsError:
+        raise CommandError(f"FILE must be a new one; {name} exists") from None
+    print(f"Your answers are in {name}.")
+
+
+def remove_answers() -> None:
+    from warmup_course.classroom import store
+
+    count = len(store.events())
+    if not count:
+        print("There are no answers to remove.")
+        return
+    print(f"This removes all your answers, {count} of them. To keep a copy: warmup-course progress --csv answers.csv")
+    try:
+        answer = input("Type yes to remove them: ")
+    except EOFError:
+        answer = ""
+        print()
+    if answer.strip() == "yes":
+        store.reset()
+        print("They are removed.")
+    else:
+        print("Nothing is removed.")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -218,9 +286,10 @@ def test(options: argparse.Namespace) -> int:
     for name, (command, device) in checks.items():
         print(f"\n=== {name}", flush=True)
         begin = perf_counter()
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "WARMUP_COURSE_DEVICE": device}
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
-            failed.append(name)
+        with lesson_files.without_answers():
+            environment = os.environ | {"OMP_NUM_THREADS": "1", "WARMUP_COURSE_DEVICE": device}
+            if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
+                failed.append(name)
         print(f"--- {name}: {'FAILED' if name in failed else 'passed'}, {perf_counter() - begin:.0f} s", flush=True)
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nAll checks passed.")
     return 1 if failed else 0

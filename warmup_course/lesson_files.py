@@ -8,11 +8,13 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -21,10 +23,13 @@ Notebook = dict[str, Any]
 CELL_TIMEOUT = 300
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PNG = "image/png"
+READABLE = ("text/markdown", PNG)
 # Cell metadata that tools leave behind.
 NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")
 # In the workspace: lesson -> hash of the copy that the learner was given.
 RECORD = ".copied.json"
+# The variable that names the folder of the learner's answers.
+HOME_VARIABLE = "WARMUP_COURSE_HOME"
 # Fixed, so that it does not matter on which machine a lesson was executed last.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -167,9 +172,24 @@ def execute_all(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # kernels side by side on the same cores
-    with ThreadPoolExecutor(at_once) as pool:
+    with without_answers(), ThreadPoolExecutor(at_once) as pool:
         for ended in as_completed([pool.submit(_execute, lesson, parameters, out) for lesson in lessons]):
             yield ended.result()
+
+
+@contextmanager
+def without_answers() -> Iterator[None]:
+    """What starts meanwhile keeps its answers in a folder that goes away, and never touches those of a learner."""
+    learners = os.environ.get(HOME_VARIABLE)
+    with TemporaryDirectory(prefix="warmup_course_") as folder:
+        os.environ[HOME_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            if learners is None:
+                del os.environ[HOME_VARIABLE]
+            else:
+                os.environ[HOME_VARIABLE] = learners
 
 
 def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> None:
@@ -235,7 +255,11 @@ def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, 
     stream: dict[str, Any] | None = None
     for output in map(dict, outputs):
         if WIDGET_VIEW in output.get("data", {}):
-            continue  # it would show nothing without its kernel
+            # It would show nothing without its kernel. What stands beside it does: a figure, or the text of a question.
+            shown = {kind: content for kind, content in output["data"].items() if kind in READABLE}
+            if not shown:
+                continue
+            output["data"] = shown | {"text/plain": output["data"]["text/plain"]}
         if stream and output["output_type"] == "stream" and output["name"] == stream["name"]:
             stream["text"] = "".join(stream["text"]) + "".join(output["text"])
             continue

@@ -32,14 +32,20 @@ EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
 
 def sweep(
-    config: TrainConfig, *, progress: Callable[[range], Iterable[int]] | None = None, **axes: Sequence[Any]
+    config: TrainConfig,
+    *,
+    progress: Callable[[range], Iterable[int]] | None = None,
+    on_epoch: Callable[["xr.Dataset"], None] | None = None,
+    **axes: Sequence[Any],
 ) -> "xr.Dataset":
     """Train every combination of the given values, and give the same numbers as ``train`` run by run.
 
     Args:
         config: what all runs share.
         progress: wraps the range of training steps while they are counted through; by default a progress bar that
-            appears when the sweep takes longer than two seconds.
+            appears when the sweep takes longer than two seconds. An exception from it ends the sweep.
+        on_epoch: is given the result so far after each epoch, with NaN for what is still to come. Its outcomes are
+            those of runs that would end there; a run that has not begun has the outcome "".
         axes: lists of values for fields of TrainConfig that leave the shapes alone, such as ``peak_lr=[0.1, 0.2]``.
 
     Returns:
@@ -55,8 +61,6 @@ def sweep(
     >>> runs.train_accuracy.dims, runs.train_accuracy.shape
     (('peak_lr', 'seed', 'epoch'), (2, 3, 2))
     """
-    import xarray as xr
-
     values = {name: _axis(name, values) for name, values in axes.items()}
     if not values:
         raise ValueError(f"axes must name at least one of {SWEEPABLE}")
@@ -67,23 +71,41 @@ def sweep(
     data = config.load_data()
     stacks = _stacks(configs, data)
     ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
+    epoch_length = math.ceil(len(data.x_train) / config.batch_size)
     results: dict[str, npt.NDArray[Any]] = {}
-    for rows in stacks:
-        for name, result in _train_stack([configs[row] for row in rows], data, ticks).items():
+
+    def store(rows: list[int], result: dict[str, npt.NDArray[Any]]) -> None:
+        for name, of_rows in result.items():
             if name not in results:
-                results[name] = np.empty((len(configs), *result.shape[1:]), result.dtype)
-            results[name][rows] = result
+                nothing = "" if name == "outcome" else np.nan
+                results[name] = np.full((len(configs), *of_rows.shape[1:]), nothing, of_rows.dtype)
+            results[name][rows] = of_rows
+
+    for rows in stacks:
+        for so_far in _train_stack([configs[row] for row in rows], data, ticks):
+            if on_epoch is not None:
+                store(rows, so_far())
+                on_epoch(_labelled(results, values, config.total_steps, epoch_length))
+        store(rows, so_far())
     for _ in ticks:  # lets the progress bar close itself
         pass
+    return _labelled(results, values, config.total_steps, epoch_length)
 
-    shape = tuple(len(axis) for axis in values.values())
+
+def _labelled(
+    results: dict[str, npt.NDArray[Any]], axes: dict[str, list[Any]], total_steps: int, epoch_length: int
+) -> "xr.Dataset":
+    """The results, one row a run, as arrays with named dimensions."""
+    import xarray as xr
+
+    shape = tuple(len(axis) for axis in axes.values())
     dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
-    epoch_step = _epoch_steps(config.total_steps, math.ceil(len(data.x_train) / config.batch_size))
+    epoch_step = _epoch_steps(total_steps, epoch_length)
     return xr.Dataset(
-        {name: ((*values, *dims[name]), result.reshape(*shape, *result.shape[1:])) for name, result in results.items()},
+        {name: ((*axes, *dims[name]), rows.reshape(*shape, *rows.shape[1:]).copy()) for name, rows in results.items()},
         coords={
-            **values,
-            "step": np.arange(config.total_steps),
+            **axes,
+            "step": np.arange(total_steps),
             "epoch": np.arange(1, len(epoch_step) + 1),
             "epoch_step": ("epoch", epoch_step),
         },
@@ -134,8 +156,13 @@ def _refuse_shared_state(model: nn.Module) -> None:
             )
 
 
-def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]) -> dict[str, npt.NDArray[Any]]:
-    """Train runs that differ in seed and LR alone; each result has one row a run."""
+def _train_stack(
+    configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
+) -> Iterator[Callable[[], dict[str, npt.NDArray[Any]]]]:
+    """Train runs that differ in seed and LR alone; after each epoch, a function that gives the result so far.
+
+    Each result has one row a run, and NaN for what is still to come.
+    """
     shared, device = configs[0], data.x_train.device
     seeds = sorted({config.seed for config in configs})
     which = torch.tensor([seeds.index(config.seed) for config in configs], device=device)
@@ -178,8 +205,25 @@ def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
                 torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
 
     orders = [batch_order(len(data.x_train), shared.batch_size, seed) for seed in seeds]
+    epoch_step = _epoch_steps(shared.total_steps, len(orders[0]))
     loss: list[Tensor] = []
     metrics: dict[str, list[Tensor]] = defaultdict(list)
+
+    def by_run(records: list[Tensor], length: int) -> npt.NDArray[Any]:
+        known = torch.stack(records, dim=1).cpu().numpy()
+        return np.pad(known, ((0, 0), (0, length - len(records))), constant_values=np.nan)
+
+    def so_far() -> dict[str, npt.NDArray[Any]]:
+        by_epoch = {name: by_run(records, len(epoch_step)) for name, records in metrics.items()}
+        result = {"lr": lr.copy(), "batch_loss": by_run(loss, shared.total_steps), **by_epoch}
+        _forget_after_divergence(result, epoch_step)
+        epochs = len(metrics["train_loss"])
+        reached = {"batch_loss": len(loss), "train_loss": epochs, "valid_loss": epochs}
+        finite = [np.isfinite(result[name][:, :length]).all(axis=1) for name, length in reached.items()]
+        accuracy = result["train_accuracy"][:, epochs - 1]
+        ended = outcome(np.logical_and.reduce(finite), accuracy, 1 / data.n_classes, shared.trained_above)
+        return {**result, "outcome": ended}
+
     while len(loss) < shared.total_steps:
         models[0].train()
         for batches in itertools.islice(zip(*orders, strict=True), shared.total_steps - len(loss)):
@@ -193,16 +237,7 @@ def _train_stack(configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
             for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
                 for metric, values in zip(("loss", "accuracy"), evaluate(x, y), strict=True):
                     metrics[f"{split}_{metric}"].append(values)
-
-    def by_run(records: list[Tensor]) -> npt.NDArray[Any]:
-        return torch.stack(records, dim=1).cpu().numpy()
-
-    result = {"lr": lr, "batch_loss": by_run(loss), **{name: by_run(records) for name, records in metrics.items()}}
-    _forget_after_divergence(result, _epoch_steps(shared.total_steps, len(orders[0])))
-    finite = [np.isfinite(result[name]).all(axis=1) for name in ("batch_loss", "train_loss", "valid_loss")]
-    accuracy = result["train_accuracy"][:, -1]
-    ended = outcome(np.logical_and.reduce(finite), accuracy, 1 / data.n_classes, shared.trained_above)
-    return {**result, "outcome": ended}
+        yield so_far
 
 
 def _forget_after_divergence(result: dict[str, npt.NDArray[Any]], epoch_step: npt.NDArray[np.int64]) -> None:

@@ -1,7 +1,11 @@
 """What draws, asks and remembers: everything that a notebook needs besides the training itself."""
 
 from warmup_course.classroom import plots
-from warmup_course.classroom.labs import slider_lab
+from warmup_course.classroom.exercises import exercise
+from warmup_course.classroom.labs import SliderLab
 from warmup_course.classroom.lesson import Lesson, begin
+from warmup_course.classroom.progress import progress_table
+from warmup_course.classroom.quiz import quiz
+from warmup_course.classroom.training_lab import TrainingLab
 
-__all__ = ["Lesson", "begin", "plots", "slider_lab"]
+__all__ = ["Lesson", "SliderLab", "TrainingLab", "begin", "exercise", "plots", "progress_table", "quiz"]

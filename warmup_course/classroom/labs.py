@@ -1,43 +1,120 @@
-"""Sliders around plain functions."""
+"""Labs that run in the kernel: controls above one figure that is redrawn."""
 
 import html
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from io import BytesIO, StringIO
+from io import StringIO
+from typing import Any, Self
 
 import ipywidgets as widgets
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from warmup_course.classroom.cards import Status
+from warmup_course.classroom.picture import Picture
 
 
-def slider_lab(draw: Callable[..., None], **controls: widgets.Widget) -> widgets.Widget:
-    """Controls that call ``draw`` with their values, above the figure that it draws and the lines that it prints.
-
-    The first drawing is made at once. The picture goes into an Image, not into an Output: that does not flicker, and
-    executing a notebook without a browser cannot get stuck on an Output's messages (as it did with ipykernel 7).
+class Lab(widgets.VBox):
+    """Labelled controls, a reset button, a figure, and a line that a screen reader says.
 
     Args:
-        draw: draws one pyplot figure, without showing it, and may print; its arguments are named like the controls.
+        controls: name -> control; each is labelled by its description.
+        picture: the figure.
+        goal: what the learner is to reach, in words.
+        reached: whether it is; called after each drawing with the lab.
+        more: widgets between the controls and the figure.
+
+    Raises:
+        ValueError: for a goal without its test, or a test without its goal.
+    """
+
+    def __init__(
+        self,
+        controls: Mapping[str, widgets.Widget],
+        picture: Picture,
+        *,
+        goal: str | None = None,
+        reached: Callable[[Self], bool] | None = None,
+        more: tuple[widgets.Widget, ...] = (),
+    ) -> None:
+        if (goal is None) != (reached is None):
+            raise ValueError(f"goal and reached go together, got goal={goal!r}, reached={reached!r}")
+        self.controls, self.picture, self.status = dict(controls), picture, Status()
+        self._goal, self._reached, self._goal_line = goal, reached, Status()
+        self._defaults = self.values
+        reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
+        reset.on_click(lambda _: self.reset())
+        for control in self.controls.values():
+            control.style.description_width = "9em"
+            control.layout.width = "auto"
+            control.observe(lambda _: self.on_move(), "value")
+        # Two columns where there is room for two.
+        columns = {"grid_template_columns": "repeat(auto-fit, minmax(22em, 1fr))", "width": "100%", "max_width": "58em"}
+        grid = widgets.GridBox([*self.controls.values()], layout=columns)
+        rows = [grid, widgets.HBox([reset, *more]), picture, self.status]
+        super().__init__([*rows, self._goal_line] if goal else rows)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The controls' values by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def reset(self) -> None:
+        """Put all controls back to where they were at first."""
+        for name, value in self._defaults.items():
+            self.controls[name].value = value
+
+    def on_move(self) -> None:
+        """What a moved control does."""
+        raise NotImplementedError
+
+    def show_goal(self) -> None:
+        """Say whether the goal is reached."""
+        if self._goal is not None and self._reached is not None:
+            there = bool(self._reached(self))
+            self._goal_line.say(f"**Goal:** {self._goal} — {'reached ✔' if there else 'not yet'}")
+
+    def snapshot(self) -> Figure:
+        """The figure as it is now, for readers without a kernel."""
+        return self.picture.figure
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        view: dict[str, str] = super()._repr_mimebundle_(**options)
+        return view | {"text/plain": self.description, "image/png": b64encode(self.picture.value).decode()}
+
+    description = "A lab: sliders above a figure."
+
+
+class SliderLab(Lab):
+    """Controls that call ``draw`` with their values, above the figure that it draws and the lines that it prints.
+
+    The first drawing is made at once.
+
+    Args:
+        draw: is given an empty matplotlib Figure, then the controls' values as arguments named like them; it draws
+            into the figure and may print.
+        figsize: of the figure, in inches of 72 pixels.
+        goal, reached: see Lab.
         controls: one ipywidgets control for each argument.
     """
-    picture = widgets.Image(format="png", layout={"align_self": "flex-start"})
-    lines = widgets.HTML()
 
-    def redraw(_: object = None) -> None:
-        with redirect_stdout(StringIO()) as printed, BytesIO() as png:
-            try:
-                draw(**{name: control.value for name, control in controls.items()})
-                figure = plt.gcf()
-                figure.savefig(png, format="png")
-            finally:
-                plt.close()  # also after an error: the next drawing starts afresh
-            picture.layout.width = f"{figure.get_figwidth() * figure.dpi:.0f}px"
-            picture.value = png.getvalue()
-        # A screen reader says what has changed.
-        lines.value = f'<pre role="status" aria-live="polite">{html.escape(printed.getvalue())}</pre>'
+    def __init__(
+        self,
+        draw: Callable[..., None],
+        *,
+        figsize: tuple[float, float] = (9, 4.2),
+        goal: str | None = None,
+        reached: Callable[["SliderLab"], bool] | None = None,
+        **controls: widgets.Widget,
+    ) -> None:
+        self._draw = draw
+        super().__init__(controls, Picture(figsize), goal=goal, reached=reached)
+        self.on_move()
 
-    for control in controls.values():
-        control.style.description_width = "11em"
-        control.layout.width = "34em"
-        control.observe(redraw, "value")
-    redraw()
-    return widgets.VBox([*controls.values(), picture, lines])
+    def on_move(self) -> None:
+        self.picture.figure.clear()
+        with redirect_stdout(StringIO()) as printed:
+            self._draw(self.picture.figure, **self.values)
+        self.picture.show()
+        self.status.value = f'<pre role="status" aria-live="polite">{html.escape(printed.getvalue())}</pre>'
+        self.show_goal()

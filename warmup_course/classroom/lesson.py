@@ -1,11 +1,13 @@
 """What every lesson starts with: a device, its seeds, and claims that are checked when the notebook runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from warmup_course.checks import whole_number
 from warmup_course.classroom.plots import use_course_style
+from warmup_course.classroom.predictions import Prediction
 from warmup_course.device import resolve_device
 
 # More threads than this do not speed up models this small, and several lessons may run side by side.
@@ -17,11 +19,13 @@ class Lesson:
     """One execution of a notebook.
 
     Attributes:
+        name: the name of the lesson's file, such as "03_linear_warmup".
         device: the name of the device that everything runs on, such as "cpu".
         seed: the notebook's seed.
         standard: whether the other parameters are those that the prose was written for.
     """
 
+    name: str
     device: str
     seed: int
     standard: bool
@@ -29,7 +33,7 @@ class Lesson:
     def seeds(self, count: int) -> list[int]:
         """``count`` seeds for runs: 1000 * seed + i, so that two notebook seeds share no run.
 
-        >>> Lesson("cpu", seed=3, standard=True).seeds(2)
+        >>> Lesson("03", "cpu", seed=3, standard=True).seeds(2)
         [3000, 3001]
         """
         if whole_number("count", count, 1) > 1000:
@@ -47,9 +51,9 @@ class Lesson:
             AssertionError: if it does not hold although the lesson runs at its standard parameters; at others the line
                 says so instead.
 
-        >>> Lesson("cpu", seed=0, standard=True).claim("two and two are four", 2 + 2 == 4)
+        >>> Lesson("03", "cpu", seed=0, standard=True).claim("two and two are four", 2 + 2 == 4)
         ✔ two and two are four
-        >>> Lesson("cpu", seed=0, standard=False).claim("two and two are five", 2 + 2 == 5)
+        >>> Lesson("03", "cpu", seed=0, standard=False).claim("two and two are five", 2 + 2 == 5)
         ✘ does not hold at these settings: two and two are five
         """
         if bool(holds):
@@ -59,11 +63,16 @@ class Lesson:
         else:
             print(f"✘ does not hold at these settings: {statement}")
 
+    def predict(self, question: str, choices: Sequence[str]) -> Prediction:
+        """Ask for a prediction, to be locked before the experiment is run; see Prediction."""
+        return Prediction(self.name, question, choices)
 
-def begin(*, device: str, seed: int, standard: bool = True) -> Lesson:
+
+def begin(name: str, *, device: str, seed: int, standard: bool = True) -> Lesson:
     """Set up a notebook: resolve the device, cap the threads, set the style of the figures, and say so in one line.
 
     Args:
+        name: the name of the lesson's file, such as "03_linear_warmup"; the learner's predictions are kept under it.
         device: "auto", "cpu", "cuda" or "cuda:1", see resolve_device.
         seed: a whole number of at least 0; every seed counts as standard.
         standard: whether the notebook's other parameters have the values that its prose was written for.
@@ -79,4 +88,4 @@ def begin(*, device: str, seed: int, standard: bool = True) -> Lesson:
     print(f"Ready: torch {torch.__version__} on {where}, notebook seed {seed}.")
     if not standard:
         print("The parameters differ from those the text was written for, so some of its claims may not hold here.")
-    return Lesson(str(resolved), seed, standard)
+    return Lesson(name, str(resolved), seed, standard)

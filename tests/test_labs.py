@@ -1,0 +1,284 @@
+"""The labs that draw in the kernel: moved as a browser moves them, through their controls."""
+
+import gc
+import os
+import threading
+import time
+from io import BytesIO
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from warmup_course import MLP, TrainConfig, sweep
+from warmup_course.classroom import SliderLab, TrainingLab, begin
+from warmup_course.classroom.picture import Picture
+from warmup_course.classroom.training_lab import summary_of
+
+SHORT = TrainConfig(loss="squared_error", peak_lr=0.125, total_steps=40, device="cpu")
+
+
+def pixels(png: bytes) -> np.ndarray:
+    with Image.open(BytesIO(png)) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def resident_megabytes() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+# ---- Picture --------------------------------------------------------------------------------------------------------
+
+
+def test_moving_artists_are_drawn_as_matplotlib_draws_them() -> None:
+    picture = Picture((4, 3))
+    ax = picture.figure.add_subplot()
+    line = ax.plot([0, 1], [0, 1], animated=True)[0]
+    picture.show()
+    without = pixels(picture.value)
+    for end in (0.3, 0.8):
+        line.set_ydata([0, end])
+        picture.show_moving([line])
+    whole = BytesIO()
+    picture.figure.savefig(whole, dpi=picture.figure.dpi)
+    assert (without != pixels(picture.value)).any()
+    # matplotlib puts lines before the frame, the moving ones come last; nothing else may differ.
+    assert (pixels(whole.getvalue()) != pixels(picture.value)).any(axis=-1).mean() < 0.002
+
+
+# ---- SliderLab ------------------------------------------------------------------------------------------------------
+
+
+def test_a_slider_lab_draws_once_at_the_start_and_then_on_each_move() -> None:
+    drawn = []
+
+    def draw(figure, lr: float, steps: int) -> None:
+        drawn.append((lr, steps))
+        figure.subplots().plot([0, lr])
+        print(f"lr < {lr}")
+
+    slider, box = widgets.FloatSlider(0.5, min=0, max=1, step=0.1), widgets.IntSlider(3)
+    lab = SliderLab(draw, lr=slider, steps=box)
+    assert drawn == [(0.5, 3)]
+    first = bytes(lab.picture.value)
+    assert first.startswith(b"\x89PNG")
+    assert "lr &lt; 0.5" in lab.status.value
+    slider.value = 0.7
+    box.value = 4
+    assert drawn[1:] == [(0.7, 3), (0.7, 4)]
+    assert bytes(lab.picture.value) != first
+    assert "lr &lt; 0.7" in lab.status.value
+    lab.reset()
+    assert drawn[-1] == (0.5, 3)
+    assert bytes(lab.picture.value) == first
+    assert not plt.get_fignums()
+
+
+def test_a_slider_lab_knows_its_goal() -> None:
+    lab = SliderLab(
+        lambda figure, x: figure.subplots().plot([x]),
+        goal="Find 7.",
+        reached=lambda lab: lab.values["x"] == 7,
+        x=widgets.IntSlider(3),
+    )
+    line = lab.children[-1]
+    assert "Find 7." in line.value
+    assert "not yet" in line.value
+    lab.controls["x"].value = 7
+    assert "reached ✔" in line.value
+    with pytest.raises(ValueError, match="goal and reached go together"):
+        SliderLab(lambda figure: None, goal="Find 7.")
+
+
+def test_an_error_in_a_lab_is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        SliderLab(lambda figure, x: figure.subplots().plot(1 / x), x=widgets.IntSlider(0))
+
+
+@pytest.mark.parametrize("kind", ["slider", "training"])
+def test_a_saved_page_shows_the_figure(kind: str) -> None:
+    if kind == "slider":
+        lab = SliderLab(lambda figure, x: figure.subplots().plot([0, x]), x=widgets.IntSlider(3))
+    else:
+        lab = TrainingLab(SHORT, seeds=range(1))
+    bundle = lab._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["text/plain"].startswith("A lab:")
+    assert pixels(lab.picture.value).std() > 1
+    snapshot = BytesIO()
+    lab.snapshot().savefig(snapshot, dpi=72)
+    assert pixels(snapshot.getvalue()).shape == pixels(lab.picture.value).shape
+
+
+# ---- TrainingLab ----------------------------------------------------------------------------------------------------
+
+
+def test_the_training_lab_shows_what_a_sweep_gives() -> None:
+    begin("03_linear_warmup", device="cpu", seed=0)
+    lab = TrainingLab(SHORT, warmup_steps=10, hidden_layers=1, seeds=[3, 4, 5])
+    wanted = sweep(
+        TrainConfig(
+            model=lambda: MLP(hidden=[64]),
+            loss="cross_entropy",
+            peak_lr=0.25,
+            batch_size=32,
+            total_steps=40,
+            device="cpu",
+        ),
+        warmup_steps=[0, 5],
+        seed=[3, 4],
+    )
+    for name, value in {"warmup_steps": 5, "loss": "cross_entropy", "peak_lr": 0.25, "batch_size": 32}.items():
+        lab.controls[name].value = value
+    lab.controls["n_seeds"].value = 2
+    lab.wait()
+    np.testing.assert_allclose(lab.runs.batch_loss, wanted.batch_loss, rtol=1e-5)
+    assert summary_of(lab.runs) in lab.status.value.replace("</p>", "").replace("\n", " ")
+    trained = (wanted.outcome == "trained").sum("seed").values
+    assert [text.get_text().split(": ")[1] for text in lab._panels._headline] == [
+        f"{count} of 2 train" for count in trained
+    ]
+
+
+def test_the_first_run_needs_no_thread_and_the_last_position_wins() -> None:
+    before = threading.active_count()
+    lab = TrainingLab(SHORT, hidden_layers=1, seeds=range(4))
+    assert threading.active_count() == before
+    for exponent in np.arange(-10, 2.5, 0.5):
+        lab.controls["peak_lr"].value = 2.0**exponent
+    assert threading.active_count() <= before + 1
+    lab.wait()
+    assert threading.active_count() == before
+    alone = TrainingLab(SHORT, hidden_layers=1, seeds=range(4))
+    alone.controls["peak_lr"].value = 4.0
+    alone.wait()
+    np.testing.assert_array_equal(lab.runs.batch_loss, alone.runs.batch_loss)
+    np.testing.assert_array_equal(lab.picture.value, alone.picture.value)
+
+
+def sweep_for_ever(config: TrainConfig, *, progress, **_: object) -> None:
+    for _ in progress(range(10**9)):
+        time.sleep(0.001)
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert condition()
+
+
+def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
+        lab.controls["hidden_layers"].value = 2
+        time.sleep(0.2)
+        assert lab._thread is not None
+    lab.controls["hidden_layers"].value = 0
+    lab.wait()
+    assert lab.runs.step.size == 40
+
+
+def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0.02)
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
+    monkeypatch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
+    assert lab._stop.disabled
+    lab.controls["hidden_layers"].value = 2
+    wait_for(lambda: not lab._stop.disabled)
+    lab._stop.click()
+    lab.wait()
+    assert lab._stop.disabled
+    assert "Stopped after" in lab.status.value
+
+
+def test_a_longer_run_shows_what_it_has_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
+    drawn = []
+    lab.picture.observe(lambda _: drawn.append(lab._panels._losses[1].get_segments()), "value")
+    monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0)
+    lab.controls["hidden_layers"].value = 2
+    lab.wait()
+    # The schedules, before the old runs; then after the first epoch; after the last, cut one; the result.
+    assert [len(segments[0]) for segments in drawn] == [40, 23, 40]
+    assert lab._bar.value == 0
+
+
+def test_a_failing_run_says_so_and_the_lab_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("warmup_course.classroom.training_lab.sweep", fail)
+        lab.controls["hidden_layers"].value = 2
+        lab.wait()
+    assert "out of memory" in lab.status.value
+    lab.controls["hidden_layers"].value = 1
+    lab.wait()
+    assert "seeds each" in lab.status.value
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"seeds": []}, "seeds must"),
+        ({"warmup_steps": 0}, "warmup_steps must"),
+        ({"warmup_steps": 41}, "warmup_steps must"),
+        ({"hidden_layers": 7}, "hidden_layers must"),
+        ({"config": TrainConfig(peak_lr=5.0, device="cpu")}, "peak_lr must"),
+        ({"config": TrainConfig(batch_size=33, device="cpu")}, "batch_size must"),
+        ({"config": TrainConfig(optimizer="AdamW", device="cpu")}, "optimizer must"),
+    ],
+)
+def test_a_bad_first_position_is_refused(changes: dict, match: str) -> None:
+    arguments = {"config": SHORT, "seeds": range(2)} | changes
+    with pytest.raises(ValueError, match=match):
+        TrainingLab(**arguments)
+
+
+def ends(control: widgets.Widget) -> list:
+    if hasattr(control, "options"):
+        values = [option[1] if isinstance(option, tuple) else option for option in control.options]
+        return [values[0], values[-1]]
+    if isinstance(control, widgets.FloatLogSlider):
+        return [control.base**control.min, control.base**control.max]
+    return [control.min, control.max]
+
+
+def test_every_control_at_both_ends_and_at_random_settings() -> None:
+    lab = TrainingLab(TrainConfig(total_steps=6, device="cpu"), warmup_steps=2, seeds=range(3))
+    rng = np.random.default_rng(0)
+    settings = [{name: end} for name, control in lab.controls.items() for end in ends(control)]
+    for _ in range(20):
+        values = {name: [*ends(control), control.value] for name, control in lab.controls.items()}
+        settings.append({name: values[name][rng.integers(3)] for name in values})
+    for setting in settings:
+        lab.reset()
+        for name, value in setting.items():
+            lab.controls[name].value = value
+        lab.wait()
+        assert "seeds each" in lab.status.value, setting
+        assert lab.runs.seed.size == lab.controls["n_seeds"].value
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from Linux's /proc")
+def test_moving_for_a_long_time_keeps_the_memory_flat() -> None:
+    slides = SliderLab(lambda figure, x: figure.subplots().plot([0, x]), x=widgets.IntSlider(3, 0, 100))
+    trains = TrainingLab(TrainConfig(total_steps=2, device="cpu"), warmup_steps=2, hidden_layers=0, seeds=range(1))
+
+    def move(times: int) -> float:
+        for number in range(times):
+            slides.controls["x"].value = number % 100
+            trains.controls["peak_lr"].value = 0.01 + 0.01 * (number % 20)
+            trains.wait()
+        gc.collect()
+        return resident_megabytes()
+
+    before = move(20)
+    assert move(60) - before < 30

@@ -1,0 +1,241 @@
+"""Progress over a course of two lessons made here, and its widget, with a stand-in for the browser."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+
+from warmup_course.classroom import progress, store
+from warmup_course.classroom.cards import FrontEnd, Status
+from warmup_course.classroom.progress import LessonProgress, as_text, progress_table, summary, totals
+from warmup_course.classroom.store import StoreError
+
+START, RAMP = "00_start_here", "03_linear_warmup"
+
+
+@pytest.fixture(autouse=True)
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lesson 00: 10 minutes, one question, no exercise. Lesson 03: 20 minutes, three questions, two exercises."""
+    quizzes = {
+        START: {"title": "What & why?", "minutes": 10, "questions": [{"id": "why"}]},
+        RAMP: {"title": "What does linear warmup do?", "minutes": 20, "questions": [{"id": item} for item in "abc"]},
+    }
+    exercises = {name: SimpleNamespace(name=name, lesson=RAMP) for name in ("03_ramp", "03_more")}
+    monkeypatch.setattr(progress, "lessons", lambda: list(quizzes))
+    monkeypatch.setattr(progress, "load", quizzes.__getitem__)
+    monkeypatch.setattr(progress, "EXERCISES", exercises)
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def counts(one: LessonProgress) -> tuple[int, ...]:
+    return (one.questions_right, one.exercises_done, one.predictions_locked, one.predictions_held, one.minutes_left)
+
+
+# ---- counting -------------------------------------------------------------------------------------------------------
+
+
+def test_at_first_nothing_is_done():
+    start, ramp = summary()
+    assert (start.lesson, start.title, start.minutes, start.questions, start.exercises) == (
+        *(START, "What & why?", 10),
+        *(1, 0),
+    )
+    assert (ramp.lesson, ramp.minutes, ramp.questions, ramp.exercises) == (RAMP, 20, 3, 2)
+    assert (counts(start), counts(ramp)) == ((0, 0, 0, 0, 10), (0, 0, 0, 0, 20))
+    assert not start.done
+    assert not ramp.done
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        # A question counts once it was right, whatever came before or after. 20 minutes for 5 things, 4 for each.
+        ([("question", "a", "wrong")], (0, 0, 0, 0, 20)),
+        ([("question", "a", "wrong"), ("question", "a", "right")], (1, 0, 0, 0, 16)),
+        ([("question", "a", "right"), ("question", "a", "right"), ("question", "a", "wrong")], (1, 0, 0, 0, 16)),
+        ([("exercise", "03_ramp", "not yet")], (0, 0, 0, 0, 20)),
+        ([("exercise", "03_ramp", "done"), ("exercise", "03_ramp", "not yet")], (0, 1, 0, 0, 16)),
+        # What a later version of the course has no longer does not count.
+        ([("question", "gone", "right"), ("exercise", "gone", "done")], (0, 0, 0, 0, 20)),
+        # Predictions take no time of their own; the latest reveal counts.
+        ([("prediction", "p", "locked"), ("prediction", "q", "locked")], (0, 0, 2, 0, 20)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "held")], (0, 0, 1, 1, 20)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "held"), ("prediction", "p", "missed")], (0, 0, 1, 0, 20)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "missed"), ("prediction", "p", "held")], (0, 0, 1, 1, 20)),
+    ],
+)
+def test_what_counts(events: list[tuple[str, str, str]], expected: tuple[int, ...]):
+    for kind, item, state in events:
+        store.record(RAMP, kind, item, "x", state)
+    start, ramp = summary()
+    assert counts(ramp) == expected
+    assert counts(start) == (0, 0, 0, 0, 10)
+
+
+def test_predictions_of_the_same_name_belong_to_their_lessons():
+    for state in ("locked", "held"):
+        store.record(START, "prediction", "p", "x", state)
+    store.record(RAMP, "prediction", "p", "x", "locked")
+    start, ramp = summary()
+    assert counts(start)[2:4] == (1, 1)
+    assert counts(ramp)[2:4] == (1, 0)
+
+
+def test_minutes_are_rounded_up():
+    lesson = LessonProgress(RAMP, "?", 25, 1, 6, 0, 1, 0, 0)
+    assert lesson.minutes_left == 22  # 25 * 6 / 7 = 21.4
+    assert not lesson.done
+
+
+def finish_all() -> None:
+    store.record(START, "question", "why", "B", "right")
+    for item in "abc":
+        store.record(RAMP, "question", item, "B", "right")
+    for item in ("03_ramp", "03_more"):
+        store.record(RAMP, "exercise", item, "x", "done")
+
+
+def test_all_done():
+    finish_all()
+    assert [(one.done, one.minutes_left) for one in summary()] == [(True, 0), (True, 0)]
+    assert totals(summary()) == "2 of 2 lessons done."
+
+
+# ---- as text --------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_is_a_table_with_totals():
+    store.record(START, "question", "why", "B", "right")
+    store.record(RAMP, "question", "a", "B", "right")
+    for state in ("locked", "missed"):
+        store.record(RAMP, "prediction", "p", "x", state)
+    assert as_text(summary()) == (
+        "lesson            questions  exercises  predictions  time left\n"
+        "00_start_here     1 of 1     none       none yet     done\n"
+        "03_linear_warmup  1 of 3     0 of 2     0 of 1 held  16 min\n"
+        "\n"
+        "1 of 2 lessons done, about 16 minutes left."
+    )
+
+
+def test_the_text_fits_80_columns_for_long_names():
+    longest = LessonProgress("02_high_lr_instability", "?" * 60, 120, 11, 12, 10, 12, 12, 10)
+    assert max(map(len, as_text([longest]).splitlines())) <= 80
+    assert totals([LessonProgress(RAMP, "?", 5, 4, 5, 0, 0, 0, 0)]) == "0 of 1 lessons done, about 1 minute left."
+
+
+# ---- as a widget ----------------------------------------------------------------------------------------------------
+
+
+class Cells(HTMLParser):
+    """The rows of a table, and the attributes of its header cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.scopes: list[Any] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+        if tag == "th":
+            self.scopes.append(dict(attributes)["scope"])
+
+    def handle_data(self, data: str) -> None:
+        if self.rows:
+            self.rows[-1][-1] += data
+
+
+def parts(card: widgets.VBox) -> tuple[widgets.HTML, widgets.Button, Status, FrontEnd]:
+    [table] = [child for child in card.children if type(child) is widgets.HTML]
+    [button] = [child for child in card.children if isinstance(child, widgets.Button)]
+    [status] = [child for child in card.children if isinstance(child, Status)]
+    [front_end] = [child for child in card.children if isinstance(child, FrontEnd)]
+    return table, button, status, front_end
+
+
+def is_shown(front_end: FrontEnd) -> None:
+    """What arrives when a browser shows it."""
+    front_end._handle_custom_msg("shown", [])
+
+
+NOTHING_DONE = [
+    ["lesson", "questions", "exercises", "predictions", "time left"],
+    ["00 · What & why?", "0 of 1", "none", "none yet", "10 min"],
+    ["03 · What does linear warmup do?", "0 of 3", "0 of 2", "none yet", "20 min"],
+]
+
+
+def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypatch: pytest.MonkeyPatch):
+    finish_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
+        table, button, status, front_end = parts(progress_table())
+    assert Cells(table.value).rows == NOTHING_DONE
+    assert status.value == ""
+    is_shown(front_end)
+    assert [row[-1] for row in Cells(table.value).rows[1:]] == ["done", "done"]
+    assert "2 of 2 lessons done." in status.value
+    store.reset()
+    button.click()
+    assert Cells(table.value).rows == NOTHING_DONE
+    assert "0 of 2 lessons done, about 30 minutes left." in status.value
+
+
+def test_making_the_table_makes_no_file(course: Path):
+    progress_table()
+    assert not (course / "home").exists()
+
+
+def test_the_table_can_be_listened_to():
+    table, button, _, _ = parts(progress_table())
+    cells = Cells(table.value)
+    assert cells.scopes == 5 * ["col"] + 2 * ["row"]
+    assert cells.tags[:2] == ["table", "caption"]
+    assert button.description == "Refresh"
+
+
+def test_colours_follow_the_theme():
+    table, *_ = parts(progress_table())
+    colours = re.findall(r"color: ([^;\"]+)|solid ([^;\"]+)", table.value)
+    assert colours
+    assert all("".join(colour).startswith("var(--jp-") and "," in "".join(colour) for colour in colours)
+
+
+def test_what_is_wrong_with_the_store_is_shown_and_passes():
+    table, button, status, front_end = parts(progress_table())
+    store.record(RAMP, "question", "a", "B", "right")
+    good = store.path().read_bytes()
+    store.path().write_bytes(b"The dog ate it. " * 100)
+    is_shown(front_end)
+    assert Cells(table.value).rows == NOTHING_DONE
+    assert 'role="status"' in status.value
+    assert "is damaged" in status.value
+    store.path().write_bytes(good)
+    button.click()
+    assert Cells(table.value).rows[2][1] == "1 of 3"
+    assert "damaged" not in status.value
+
+
+def test_readers_without_a_kernel_get_a_sentence():
+    bundle = progress_table()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "`python3 start.py progress` prints the same" in bundle["text/markdown"]
+
+
+def test_the_summary_passes_the_stores_error_on(course: Path):
+    store.record(RAMP, "question", "a", "B", "right")
+    store.path().write_bytes(b"The dog ate it. " * 100)
+    with pytest.raises(StoreError, match="damaged"):
+        summary()
+    assert [counts(one)[0] for one in summary([])] == [0, 0]

@@ -1,0 +1,113 @@
+"""What predictions, quizzes and exercises share: text that renders, and a word from the browser."""
+
+from collections.abc import Callable, Sequence
+from string import ascii_uppercase
+from typing import Any
+
+import anywidget
+import ipywidgets as widgets
+import mistune
+
+from warmup_course.classroom.store import StoreError
+
+# In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
+LETTER = {"width": "3em", "min_width": "3em", "align_self": "flex-start"}
+
+_to_html = mistune.create_markdown(plugins=["math"])
+
+
+class FrontEnd(anywidget.AnyWidget):
+    """An invisible widget that calls ``on_shown`` when a browser shows it, and never where no person watches."""
+
+    _esm = "export default { render({ model }) { model.send('shown'); } };"
+
+    def __init__(self, on_shown: Callable[[], None]) -> None:
+        super().__init__(layout={"display": "none"})
+        self.on_msg(lambda *_: on_shown())
+
+
+class Card(widgets.VBox):
+    """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown)."""
+
+    def __init__(self, children: Sequence[widgets.Widget], text: str) -> None:
+        super().__init__(children, layout={"max_width": "50em"})
+        self.text = text
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        view: dict[str, str] = super()._repr_mimebundle_(**options)
+        return view | {"text/plain": self.text, "text/markdown": self.text}
+
+
+class Status(widgets.HTMLMath):
+    """One message at a time, which a screen reader says when it changes."""
+
+    def say(self, markdown: str) -> None:
+        """Show ``markdown``, instead of what is there."""
+        self.value = f'<div role="status" aria-live="polite">{_to_html(markdown)}</div>'
+
+
+class Choices(widgets.VBox):
+    """Lettered choices: a button with the letter, and beside it the text, which may hold code and formulas.
+
+    Buttons, because JupyterLab takes the arrow keys from radio buttons.
+
+    Args:
+        texts: Markdown.
+        several: whether more than one may be chosen at a time.
+    """
+
+    def __init__(self, texts: Sequence[str], *, several: bool = False) -> None:
+        self.texts = tuple(texts)
+        self.buttons = [
+            widgets.ToggleButton(description=letter, tooltip=text, layout=LETTER)
+            for letter, text in zip(ascii_uppercase, texts, strict=False)
+        ]
+        if not several:
+            for button in self.buttons:
+                button.observe(self._leave_only, "value")
+        rows = zip(self.buttons, map(rendered, texts), strict=True)
+        super().__init__([widgets.HBox([button, text]) for button, text in rows])
+
+    def _leave_only(self, change: Any) -> None:
+        if change.new:
+            for button in self.buttons:
+                button.value = button is change.owner
+
+    @property
+    def chosen(self) -> list[int]:
+        """The numbers of the choices made, from 0."""
+        return [number for number, button in enumerate(self.buttons) if button.value]
+
+    @chosen.setter
+    def chosen(self, numbers: Sequence[int]) -> None:
+        for number, button in enumerate(self.buttons):
+            button.value = number in numbers
+
+    def lock(self, locked: bool = True) -> None:
+        """Allow no change, or allow it again."""
+        for button in self.buttons:
+            button.disabled = locked
+
+
+def lettered(texts: Sequence[str]) -> str:
+    """The choices as Markdown.
+
+    >>> print(lettered(["yes", "no"]))
+    - A. yes
+    - B. no
+    """
+    return "\n".join(f"- {letter}. {text.strip()}" for letter, text in zip(ascii_uppercase, texts, strict=False))
+
+
+def rendered(markdown: str) -> widgets.HTMLMath:
+    """Markdown with code and $formulas$ as a widget."""
+    return widgets.HTMLMath(str(_to_html(markdown)))
+
+
+def remembered(action: Callable[[], Any], status: Status) -> Any:
+    """What ``action`` returns; where the store fails, its message in ``status`` and None, and the lesson goes on."""
+    try:
+        return action()
+    except StoreError as problem:
+        status.say(f"**!** {problem}")
+        return None

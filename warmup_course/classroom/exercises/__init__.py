@@ -1,0 +1,19 @@
+"""All exercises, one module a lesson."""
+
+from warmup_course.checks import one_of
+from warmup_course.classroom.exercises import lesson_01, lesson_02, lesson_03
+from warmup_course.classroom.exercises.checker import Exercise
+
+EXERCISES: dict[str, Exercise] = {
+    exercise.name: exercise for lesson in (lesson_01, lesson_02, lesson_03) for exercise in lesson.EXERCISES
+}
+
+
+def exercise(name: str) -> Exercise:
+    """The exercise of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    one_of("name", name, EXERCISES)
+    return EXERCISES[name]

@@ -1,0 +1,144 @@
+"""What an exercise is: what the learner writes is checked by running it, and a wrong answer is told why.
+
+A starter cell has ``...`` where the answer goes; that, or a function that returns it or None, is "not attempted".
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from IPython.display import Markdown, display
+
+from warmup_course.classroom import store
+from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
+
+NOT_ATTEMPTED, NOT_YET, DONE = "not attempted", "not yet", "done"
+SIGNS = {NOT_ATTEMPTED: "○", NOT_YET: "✘", DONE: "✔"}
+
+
+class NotAttempted(Exception):  # noqa: N818  (it is no error)
+    """The answer is still the starter's."""
+
+
+class NotYet(Exception):  # noqa: N818
+    """The answer is wrong; the message (Markdown) says which input, what came out, what was expected, and why."""
+
+
+@dataclass
+class Exercise:
+    """A task with a checker, hints and one solution.
+
+    Attributes:
+        name: the key, such as "03_linear_warmup/ramp".
+        judge: raises NotAttempted or NotYet, or returns a word of praise (Markdown).
+        hints: Markdown, each telling more than the one before.
+        answer: a right answer: a function, or a value.
+        why: the idea behind the solution (Markdown).
+    """
+
+    name: str
+    judge: Callable[[Any], str]
+    hints: tuple[str, ...]
+    answer: Any
+    why: str
+    state: str = field(default=NOT_ATTEMPTED, init=False)
+    _hints_given: int = field(default=0, init=False, repr=False)
+
+    @property
+    def lesson(self) -> str:
+        """The name of the lesson's file."""
+        return self.name.partition("/")[0]
+
+    def check(self, answer: Any) -> None:
+        """Show how the answer stands: not attempted, not yet with the reason, or done.
+
+        It never raises: whatever the learner's code raises is part of the reason.
+        """
+        try:
+            self.state, said = DONE, self.judge(answer)
+        except NotAttempted:
+            self.state, said = NOT_ATTEMPTED, "Put your answer where the `...` is, and run this cell again."
+        except NotYet as reason:
+            self.state, said = NOT_YET, str(reason)
+        status, state = Status(), self.state
+        text = f"**{SIGNS[state]} {state.capitalize()}.** {said}"
+        status.say(text)
+
+        def remember() -> None:
+            if state != NOT_ATTEMPTED:
+                remembered(lambda: store.record(self.lesson, "exercise", self.name, source_of(answer), state), status)
+
+        display(Card([status, FrontEnd(remember)], text))
+
+    def hint(self) -> None:
+        """Show the first hint; called again, one more."""
+        self._hints_given = min(self._hints_given + 1, len(self.hints))
+        numbered = enumerate(self.hints[: self._hints_given], start=1)
+        display(Markdown("\n\n".join(f"**Hint {number} of {len(self.hints)}.** {hint}" for number, hint in numbered)))
+
+    def solution(self) -> None:
+        """Show the solution and the idea behind it."""
+        display(Markdown(f"```python\n{source_of(self.answer)}\n```\n\n{self.why}"))
+
+
+def source_of(answer: Any) -> str:
+    """A function's source, or a value as it would be typed."""
+    if inspect.isfunction(answer):
+        try:
+            return inspect.getsource(answer).strip()
+        except (OSError, TypeError):  # not typed into a cell or a file
+            return answer.__name__
+    return repr(answer)
+
+
+def run(answer: Any, *arguments: Any) -> Any:
+    """What the learner's function returns; what goes wrong in it becomes a reason.
+
+    Raises:
+        NotAttempted: if the answer or what it returns is ``...`` or None.
+        NotYet: if it is no function, or raises.
+    """
+    if answer is None or answer is ...:
+        raise NotAttempted
+    shown = ", ".join(map(short, arguments))
+    if not callable(answer):
+        raise NotYet(f"This should be a function; it is {short(answer)}.")
+    try:
+        result = answer(*arguments)
+    except Exception as error:
+        raise NotYet(f"For ({shown}) your function stops with `{type(error).__name__}: {error}`.") from error
+    if result is None or result is ...:
+        raise NotAttempted
+    return result
+
+
+def number(result: Any, shown: str) -> float:
+    """A result as a float.
+
+    Raises:
+        NotYet: if it is no single number.
+    """
+    try:
+        return float(result)
+    except (TypeError, ValueError) as error:
+        raise NotYet(f"{shown} you have {short(result)}, which is not a number.") from error
+
+
+def short(value: Any) -> str:
+    """A value in one line."""
+    if isinstance(value, torch.Tensor) and value.dim():
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"`{value!r}`" if len(repr(value)) < 60 else f"`{repr(value)[:57]}...`"
+
+
+def close(got: float, expected: float) -> bool:
+    """Whether two numbers agree to six digits."""
+    return abs(got - expected) <= 1e-6 * max(1, abs(expected))
+
+
+def not_yet(shown: str, got: float, expected: float, misconceptions: list[tuple[float, str]]) -> NotYet:
+    """The reason, with the likely misconception: the first whose value is what came out."""
+    likely = next((text for value, text in misconceptions if close(got, value)), "")
+    return NotYet(f"{shown} you have {got:.6g}, expected {expected:.6g}. {likely}".strip())

@@ -1,0 +1,80 @@
+"""What does the learning rate do?"""
+
+from typing import Any
+
+import numpy as np
+
+from warmup_course.classroom.exercises.checker import Exercise, NotAttempted, NotYet, close, not_yet, number, run
+
+
+def highest_lr(curvatures):
+    return 2 / max(curvatures)
+
+
+def judge_highest_lr(answer: Any) -> str:
+    # The first input tells all the misconceptions apart.
+    for curvatures in ([3.0, 8.0, 0.5, 2.0], [4.0], [1.0, 10.0], [50.0, 2.0]):
+        shown = f"For curvatures {curvatures}"
+        got = number(run(answer, list(curvatures)), shown)
+        steepest, flattest = max(curvatures), min(curvatures)
+        if not close(got, 2 / steepest):
+            likely = [
+                (
+                    1 / steepest,
+                    "That LR takes the steepest weight home in one step. Which is the highest that arrives?",
+                ),
+                (2 / flattest, "That is the limit of the flattest weight alone. The steepest breaks long before."),
+                (2 / curvatures[0], "That is the limit of the first weight alone. Which of them breaks first?"),
+                (2 / curvatures[-1], "That is the limit of the last weight alone. Which of them breaks first?"),
+                (2 / (steepest + flattest), "That is the LR which is fastest for the pair. The limit is higher."),
+                (2 / float(np.mean(curvatures)), "An average hides the steepest weight; one that diverges is enough."),
+                (2 / sum(curvatures), "The curvatures do not add up: each weight moves by its own."),
+            ]
+            raise not_yet(shown, got, 2 / steepest, likely)
+    return "The steepest direction sets the limit, whatever the others do."
+
+
+def judge_valley(answer: Any) -> str:
+    if answer is None or answer is ...:
+        raise NotAttempted
+    lr = number(answer, "As LR")
+    flat, steep = 1 - 2 * lr, 1 - 50 * lr
+    slowest = max(abs(flat), abs(steep))
+    if not slowest < 1:
+        why = "An LR must be above 0." if not lr > 0 else f"Each step multiplies the steep weight by {steep:.3f}."
+        raise NotYet(f"At LR {lr:g} it never arrives. {why}")
+    steps = int(np.ceil(np.log(0.01) / np.log(slowest)))
+    if steps > 60:
+        if abs(steep) < flat:
+            why = f"The flat weight keeps you waiting: each step leaves {flat:.3f} of its distance. Go higher."
+        else:
+            why = f"The steep weight bounces: each step multiplies its distance by {steep:.3f}. Go lower."
+        raise NotYet(f"At LR {lr:g} it takes {steps} steps, expected at most 60. {why}")
+    return f"{steps} steps. Both weights shrink about equally fast there, and the limit, 0.04, is close."
+
+
+EXERCISES = (
+    Exercise(
+        name="01_learning_rate_basics/highest_lr",
+        judge=judge_highest_lr,
+        hints=(
+            "With one weight the limit is 2 / curvature. With several, each weight has a limit of its own.",
+            "They share one LR. Whose limit is the lowest?",
+        ),
+        answer=highest_lr,
+        why="Every weight has the limit 2 / its curvature. The lowest of these is the steepest weight's.",
+    ),
+    Exercise(
+        name="01_learning_rate_basics/valley",
+        judge=judge_valley,
+        hints=(
+            r"The flat factor is $1 - 2\,\text{LR}$, positive. The steep one is $1 - 50\,\text{LR}$, negative by then.",
+            "Raising the LR shrinks the first and grows the size of the second. The slower of the two decides.",
+            "It is fastest where both have the same size.",
+        ),
+        answer=round(2 / (2 + 50), 4),
+        why=r"""Equal in size: $1 - 2\,\text{LR} = 50\,\text{LR} - 1$, so $\text{LR} = 2 / (2 + 50) = 0.0385$. Both
+factors then have size $48/52 = 0.923$, and $0.923^{58} < 0.01$: 58 steps. The limit is $2/50 = 0.04$, so the best LR
+sits at 96 % of the edge.""",
+    ),
+)

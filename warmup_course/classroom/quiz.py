@@ -1,0 +1,245 @@
+"""Quizzes: the questions are data in quizzes/, one file a lesson; schema.yaml says what a file holds."""
+
+import random
+from functools import cache
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+import ipywidgets as widgets
+import yaml
+
+from warmup_course.checks import one_of
+from warmup_course.classroom import store
+from warmup_course.classroom.cards import Card, Choices, FrontEnd, Status, lettered, remembered, rendered
+
+QUIZZES = Path(__file__).with_name("quizzes")
+
+# A try: whether it is right, what was answered, and the explanation. None: nothing that could be judged.
+Verdict = tuple[bool, str, str]
+
+
+def lessons() -> list[str]:
+    """The names of the lessons that have a quiz, in order."""
+    return sorted(path.stem for path in QUIZZES.glob("[0-9][0-9]_*.yaml"))
+
+
+@cache
+def load(lesson: str) -> dict[str, Any]:
+    """A lesson's title, minutes and questions, as its file has them.
+
+    Raises:
+        ValueError: if there is no quiz of that name.
+    """
+    one_of("lesson", lesson, lessons())
+    quiz: dict[str, Any] = yaml.safe_load((QUIZZES / f"{lesson}.yaml").read_text("utf-8"))
+    return quiz
+
+
+def quiz(lesson: str) -> Card:
+    """The questions of a lesson as widgets; without a kernel, as text.
+
+    Args:
+        lesson: the name of the lesson's file, such as "03_linear_warmup".
+
+    Raises:
+        ValueError: if there is no quiz of that name.
+    """
+    questions = load(lesson)["questions"]
+    cards = [
+        KINDS[question["kind"]](lesson, question, f"**{number} of {len(questions)}.**")
+        for number, question in enumerate(questions, start=1)
+    ]
+
+    def recall() -> None:
+        events = remembered(lambda: store.events(lesson, "question"), cards[0].status)
+        for card in cards:
+            states = [event.state for event in events or () if event.item == card.question["id"]]
+            if states:
+                card.show_earlier("right" in states)
+
+    return Card([*cards, FrontEnd(recall)], "\n\n".join(card.text for card in cards))
+
+
+class QuestionCard(Card):
+    """One question: what is asked, how it is answered, a button to check, and the explanation.
+
+    A try is recorded when it is checked; then "Try again" makes room for the next.
+
+    Args:
+        lesson: the lesson's name.
+        question: its entry in the lesson's file.
+        number: Markdown before the question.
+    """
+
+    def __init__(self, lesson: str, question: dict[str, Any], number: str) -> None:
+        self.lesson, self.question, self.status = lesson, question, Status()
+        self.check_button = widgets.Button(description="Check", button_style="primary")
+        self.again_button = widgets.Button(description="Try again", disabled=True)
+        self.check_button.on_click(lambda _: self.check())
+        self.again_button.on_click(lambda _: self.try_again())
+        self.input = self.make_input()
+        rows = [rendered(f"{number} {question['ask']}"), self.input]
+        rows += [widgets.HBox([self.check_button, self.again_button]), self.status]
+        options = self.options()
+        super().__init__(rows, f"{number} {question['ask'].strip()}" + (f"\n\n{lettered(options)}" if options else ""))
+        self.layout.margin = "0 0 1.5em 0"
+
+    def make_input(self) -> widgets.Widget:
+        """The widget that takes the answer."""
+        raise NotImplementedError
+
+    def options(self) -> list[str]:
+        """What a reader without a kernel may choose from."""
+        return []
+
+    def verdict(self) -> Verdict | str:
+        """The try in the input; or, where it cannot be judged, what is missing."""
+        raise NotImplementedError
+
+    def lock(self, locked: bool) -> None:
+        """Allow no change of the input, or allow it again."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Empty the input."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Judge the try, record it and explain it."""
+        verdict = self.verdict()
+        if isinstance(verdict, str):
+            self.status.say(verdict)
+            return
+        right, answer, why = verdict
+        self.lock(True)
+        self.check_button.disabled, self.again_button.disabled = True, False
+        self.status.say(f"**✔ Right.** {why}" if right else f"**✘ Not this time.** {why}")
+        state = "right" if right else "wrong"
+        remembered(lambda: store.record(self.lesson, "question", self.question["id"], answer, state), self.status)
+
+    def try_again(self) -> None:
+        self.clear()
+        self.lock(False)
+        self.check_button.disabled, self.again_button.disabled = False, True
+        self.status.value = ""
+
+    def show_earlier(self, right: bool) -> None:
+        """Say how earlier tries ended, unless there has been one since."""
+        if not self.status.value:
+            self.status.say(
+                "✔ You have answered this one right before." if right else "You have tried this one before."
+            )
+
+
+class ChoiceCard(QuestionCard):
+    """kind "single" and "several": lettered choices, each with its own explanation."""
+
+    input: Choices
+
+    def make_input(self) -> Choices:
+        return Choices(self.options(), several=self.question["kind"] == "several")
+
+    def options(self) -> list[str]:
+        return [choice["text"] for choice in self.question["choices"]]
+
+    def verdict(self) -> Verdict | str:
+        choices, chosen = self.question["choices"], self.input.chosen
+        if not chosen:
+            return "Choose one first." if self.question["kind"] == "single" else "Choose at least one first."
+        wanted = [number for number, choice in enumerate(choices) if choice.get("right")]
+        wrongly_judged = sorted(set(chosen) ^ set(wanted))
+        explained = chosen if self.question["kind"] == "single" or not wrongly_judged else wrongly_judged
+        if len(explained) == 1 and self.question["kind"] == "single":
+            why = choices[explained[0]]["why"]
+        else:
+            why = "\n" + "\n".join(f"- {ascii_uppercase[n]}: {choices[n]['why'].strip()}" for n in explained)
+        return chosen == wanted, "; ".join(choices[number]["text"].strip() for number in chosen), why
+
+    def lock(self, locked: bool) -> None:
+        self.input.lock(locked)
+
+    def clear(self) -> None:
+        self.input.chosen = []
+
+
+class NumberCard(QuestionCard):
+    """kind "number": right within a tolerance; typical mistakes have their own explanations."""
+
+    input: widgets.Text
+
+    def make_input(self) -> widgets.Text:
+        return widgets.Text(
+            placeholder="a number, such as 0.05 or 5e-2", description="Answer", layout={"width": "22em"}
+        )
+
+    def verdict(self) -> Verdict | str:
+        entered = self.input.value.strip()
+        try:
+            number = float(entered.replace(",", "."))
+        except ValueError:
+            return f"{entered!r} is no number. Write it like 0.05 or 5e-2." if entered else "Enter a number first."
+        tolerance = self.question["tolerance"]
+        if abs(number - self.question["answer"]) <= tolerance:
+            return True, entered, self.question["because"]
+        mistakes = [m["why"] for m in self.question["mistakes"] if abs(number - m["value"]) <= tolerance]
+        return False, entered, mistakes[0] if mistakes else self.question["otherwise"]
+
+    def lock(self, locked: bool) -> None:
+        self.input.disabled = locked
+
+    def clear(self) -> None:
+        self.input.value = ""
+
+
+class OrderCard(QuestionCard):
+    """kind "order": the steps are shuffled, and chosen one after the other."""
+
+    input: widgets.VBox
+
+    def make_input(self) -> widgets.VBox:
+        steps = self.question["steps"]
+        self.shuffled = list(range(len(steps)))
+        chance = random.Random(self.question["id"])  # the same order each time
+        while self.shuffled == sorted(self.shuffled):
+            chance.shuffle(self.shuffled)
+        self.buttons = Choices(self.options(), several=True)
+        self.order: list[int] = []  # the letters' numbers, as they were chosen
+        self.so_far = Status()
+        for number, button in enumerate(self.buttons.buttons):
+            button.observe(lambda change, number=number: self._choose(number, change.new), "value")
+        return widgets.VBox([self.buttons, self.so_far])
+
+    def options(self) -> list[str]:
+        return [self.question["steps"][step]["text"] for step in self.shuffled]
+
+    def _choose(self, number: int, chosen: bool) -> None:
+        self.order = [n for n in self.order if n != number] + [number] * chosen
+        letters = " → ".join(ascii_uppercase[n] for n in self.order)
+        self.so_far.say(f"Your order: {letters or '(choose the first step)'}")
+
+    def verdict(self) -> Verdict | str:
+        steps = self.question["steps"]
+        if len(self.order) < len(steps):
+            return f"Choose all {len(steps)} steps, one after the other. Choosing one again takes it out."
+        given = [self.shuffled[n] for n in self.order]
+        answer = " → ".join(steps[step]["text"].strip() for step in given)
+        misplaced = [place for place, step in enumerate(given) if place != step]
+        if not misplaced:
+            return True, answer, self.question["because"]
+        place = misplaced[0]
+        return False, answer, f"Look at place {place + 1}. {steps[given[place]]['why']}"
+
+    def lock(self, locked: bool) -> None:
+        self.buttons.lock(locked)
+
+    def clear(self) -> None:
+        self.buttons.chosen = []
+
+
+KINDS: dict[str, type[QuestionCard]] = {
+    "single": ChoiceCard,
+    "several": ChoiceCard,
+    "number": NumberCard,
+    "order": OrderCard,
+}

@@ -1,0 +1,286 @@
+"""The lab that trains while its sliders move."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from matplotlib.artist import Artist
+from matplotlib.collections import LineCollection
+
+from warmup_course.checks import one_of, real_number, whole_number
+from warmup_course.classroom import plots
+from warmup_course.classroom.labs import Lab
+from warmup_course.classroom.picture import Picture
+from warmup_course.model import MLP
+from warmup_course.sweep import sweep
+from warmup_course.training import TrainConfig
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LOWEST_LR, HIGHEST_LR = 2.0**-10, 2.0**2
+BATCH_SIZES = (16, 32, 64, 128, 256, 512)
+MOST_LAYERS = 6
+# Seconds between two drawings of a run under way; drawing takes time from training.
+PARTIAL_EVERY = 0.25
+
+
+class _Superseded(Exception):  # noqa: N818  (it is no error)
+    """Ends a run: there is a newer position, the learner stopped it, or the kernel goes down."""
+
+
+class TrainingLab(Lab):
+    """Trains a network with and without warmup, several seeds each, whenever a slider moves.
+
+    A new position ends the run under way: the newest wins. Longer runs show how far they are, and can be stopped. The
+    first run is made at once; all others in a thread of their own, so the kernel stays free.
+
+    Args:
+        config: the data, the number of steps and the first position of most controls; its model is not used.
+        warmup_steps: of the arm with warmup, at first.
+        hidden_layers: of 64 units each, at first.
+        seeds: for the runs; one slider says how many of them are used, at first 8 or all.
+        goal, reached: see Lab; the runs of both arms are in the lab's ``runs``.
+
+    Raises:
+        ValueError: for a first position that no control can take, or no seeds.
+    """
+
+    description = (
+        "A lab: sliders for the peak learning rate, the warmup, the depth, the batch size, the optimizer, the loss and "
+        "the number of seeds; below, the learning rate, the loss and the validation accuracy with and without warmup."
+    )
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        warmup_steps: int = 32,
+        hidden_layers: int = 4,
+        seeds: Sequence[int],
+        goal: str | None = None,
+        reached: Callable[["TrainingLab"], bool] | None = None,
+    ) -> None:
+        if not seeds:
+            raise ValueError("seeds must have at least one seed, got none")
+        real_number("peak_lr", config.peak_lr, LOWEST_LR, HIGHEST_LR)
+        one_of("batch_size", config.batch_size, BATCH_SIZES)
+        one_of("optimizer", config.optimizer, ("SGD", "Adam"))
+        if whole_number("warmup_steps", warmup_steps, 1) > config.total_steps:
+            raise ValueError(f"warmup_steps must be at most total_steps = {config.total_steps}, got {warmup_steps}")
+        if whole_number("hidden_layers", hidden_layers, 0) > MOST_LAYERS:
+            raise ValueError(f"hidden_layers must be at most {MOST_LAYERS}, got {hidden_layers}")
+        self._config, self._seeds = config, list(seeds)
+        self._panels = _Panels(config.total_steps)
+        self._lock = threading.Lock()
+        self._wanted: dict[str, Any] | None = None
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self.runs: xr.Dataset
+        self._bar = widgets.IntProgress(max=config.total_steps, layout={"width": "14em"})
+        self._stop = widgets.Button(description="Stop", disabled=True, tooltip="end the run under way")
+        self._stop.on_click(lambda _: setattr(self, "_stopped", True))
+        controls = {
+            "peak_lr": widgets.FloatLogSlider(
+                config.peak_lr, base=2, min=-10, max=2, step=0.25, readout_format=".3g", description="peak LR"
+            ),
+            "warmup_steps": widgets.IntSlider(warmup_steps, 1, config.total_steps, description="warmup steps"),
+            "hidden_layers": widgets.IntSlider(hidden_layers, 0, MOST_LAYERS, description="hidden layers"),
+            "batch_size": widgets.SelectionSlider(
+                options=BATCH_SIZES, value=config.batch_size, description="batch size"
+            ),
+            "optimizer": widgets.ToggleButtons(
+                options=["SGD", "Adam"], value=config.optimizer, description="optimizer"
+            ),
+            "loss": widgets.ToggleButtons(
+                options=[("squared error", "squared_error"), ("cross-entropy", "cross_entropy")],
+                value=config.loss,
+                description="loss",
+            ),
+            "n_seeds": widgets.IntSlider(min(8, len(seeds)), 1, len(seeds), description="seeds"),
+        }
+        super().__init__(controls, self._panels.picture, goal=goal, reached=reached, more=(self._stop, self._bar))
+        for name in ("optimizer", "loss"):
+            controls[name].style.button_width = "auto"
+        self._run(self.values)
+
+    def on_move(self) -> None:
+        with self._lock:
+            self._wanted = self.values
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="TrainingLab")
+                self._thread.start()
+
+    def wait(self) -> None:
+        """Return when no run is under way."""
+        while (thread := self._thread) is not None:
+            thread.join()
+
+    def _work(self) -> None:
+        """Run what is wanted until nothing newer is."""
+        torch.set_num_threads(1)  # in this thread: a second pool of threads beside the main one's slows both down
+        while True:
+            with self._lock:
+                values, self._wanted = self._wanted, None
+                if values is None or not threading.main_thread().is_alive():
+                    self._thread = None
+                    return
+            try:
+                self._run(values)
+            except Exception as error:  # without this, the lab would fall silent
+                self.status.say(f"**!** This run failed: {error}")
+
+    def _run(self, values: dict[str, Any]) -> None:
+        n_seeds, layers, warmup_steps = (values.pop(name) for name in ("n_seeds", "hidden_layers", "warmup_steps"))
+        data = self._config.load_data()
+        model = partial(MLP, data.x_train[0].numel(), data.n_classes, [64] * layers)
+        config = replace(self._config, data=data, model=model, **values)
+        self._stopped = False
+        self._panels.show_schedules(config.peak_lr, warmup_steps)
+        drawn = perf_counter()
+
+        def draw_now_and_then(runs: "xr.Dataset") -> None:
+            nonlocal drawn
+            if perf_counter() - drawn > PARTIAL_EVERY:
+                self._panels.show_runs(runs)
+                drawn = perf_counter()
+
+        with suppress(_Superseded):
+            try:
+                self.runs = sweep(
+                    config,
+                    progress=self._steps,
+                    on_epoch=draw_now_and_then,
+                    warmup_steps=[0, warmup_steps],
+                    seed=self._seeds[:n_seeds],
+                )
+            finally:
+                self._stop.disabled = True
+            self._bar.value = 0
+            self._panels.show_runs(self.runs)
+            self.status.say(summary_of(self.runs))
+            self.show_goal()
+
+    def _steps(self, steps: range) -> Iterator[int]:
+        """Count through the steps, unless the run is to end; after a moment, show how far it is."""
+        said = perf_counter()
+        for step in steps:
+            if self._stopped:
+                self.status.say(f"Stopped after {step * self._config.total_steps // len(steps)} steps.")
+                raise _Superseded
+            if self._wanted is not None or not threading.main_thread().is_alive():
+                raise _Superseded
+            if perf_counter() - said > PARTIAL_EVERY:
+                said = perf_counter()
+                self._stop.disabled = False
+                self._bar.value = step * self._config.total_steps // len(steps)
+            yield step
+
+
+def summary_of(runs: "xr.Dataset") -> str:
+    """How the runs of both arms ended, in words.
+
+    Args:
+        runs: a sweep with the dimensions "warmup_steps" and "seed".
+    """
+    said = []
+    for arm in range(runs.warmup_steps.size):
+        ended = runs.outcome.isel(warmup_steps=arm).to_numpy().tolist()
+        counts = [f"{ended.count(name)} {name}" for name in plots.OUTCOME_LOOKS if name in ended]
+        said.append(f"{plots.warmup_label(int(runs.warmup_steps[arm]))}: {', '.join(counts)}")
+    return f"Of {runs.seed.size} seeds each. " + "; ".join(said) + "."
+
+
+class _Panels:
+    """Three panels with fixed axes, whose lines are redrawn before a background that stays."""
+
+    COLOURS = (plots.WITHOUT_WARMUP, plots.WITH_WARMUP)
+    STYLES = ("--", "-")
+    ARMS = ("- - -", "———")  # the headlines are the legend too
+
+    def __init__(self, total_steps: int) -> None:
+        self.picture = Picture((10.4, 4.8))
+        figure = self.picture.figure
+        grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
+        loss, lr, accuracy = (figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
+        steps = (-0.02 * total_steps, 1.02 * total_steps)
+        loss.set(yscale="log", ylim=(plots.LOSS_FLOOR, plots.LOSS_CEILING), xlim=steps)
+        loss.set(title=" \n ", xlabel="optimizer step", ylabel="training loss (log scale)")
+        lr.set(ylim=(0, 1.09), xlim=steps, yticks=(0, 1), yticklabels=("0", "     "), ylabel="learning rate")
+        accuracy.set(ylim=(0, 1.02), xlim=steps, xlabel="optimizer step", ylabel="validation\naccuracy")
+        lr.tick_params(labelbottom=False)
+
+        def moving(artist: Any) -> Any:
+            artist.set_animated(True)
+            return artist
+
+        looks = list(zip(self.COLOURS, self.STYLES, strict=True))
+        self._headline = [
+            moving(loss.text(0, y, "", transform=loss.transAxes, color=colour, weight="bold", fontsize=15))
+            for y, colour in zip((1.12, 1.04), self.COLOURS, strict=True)
+        ]
+        self._peak = moving(lr.text(-0.02, 1, "", transform=lr.get_yaxis_transform(), ha="right", va="center"))
+        self._ramps = [moving(lr.plot([], [], color=c, linestyle=s)[0]) for c, s in looks]
+        self._losses, self._accuracies = (
+            [
+                moving(ax.add_collection(LineCollection([], colors=c, linestyles=s, linewidths=1.1), autolim=False))
+                for c, s in looks
+            ]
+            for ax in (loss, accuracy)
+        )
+        self._crosses = [
+            moving(loss.plot([], [], "x", color=c, markersize=9, markeredgewidth=2, clip_on=False)[0])
+            for c in self.COLOURS
+        ]
+        self._steps = np.arange(total_steps)
+        self.picture.show()
+
+    @property
+    def _artists(self) -> list[Artist]:
+        lines = [*self._losses, *self._accuracies, *self._ramps, *self._crosses]
+        return [*lines, *self._headline, self._peak]
+
+    def show_schedules(self, peak_lr: float, warmup_steps: int) -> None:
+        """The LR of both arms; the runs of the last position fade until there are new ones."""
+        ramps = (np.ones(len(self._steps)), np.minimum((self._steps + 1) / warmup_steps, 1))
+        for line, ramp in zip(self._ramps, ramps, strict=True):
+            line.set_data(self._steps, ramp)
+        self._peak.set_text(f"{peak_lr:.3g}")
+        for headline, arm, steps in zip(self._headline, self.ARMS, (0, warmup_steps), strict=True):
+            headline.set_text(f"{arm} {plots.warmup_label(steps)}: training ...")
+        for lines in (*self._losses, *self._accuracies, *self._crosses):
+            lines.set_alpha(0.15)
+        self.picture.show_moving(self._artists)
+
+    def show_runs(self, runs: "xr.Dataset") -> None:
+        """The runs of both arms, as far as they are."""
+        for arm, headline in enumerate(self._headline):
+            of_arm = runs.isel(warmup_steps=arm)
+            loss = of_arm.batch_loss.transpose("seed", "step").to_numpy()
+            self._losses[arm].set_segments([_curve(self._steps, row) for row in np.minimum(loss, plots.LOSS_CEILING)])
+            accuracy = of_arm.valid_accuracy.transpose("seed", "epoch").to_numpy()
+            self._accuracies[arm].set_segments([_curve(runs.epoch_step.to_numpy(), row) for row in accuracy])
+            lost = loss[of_arm.outcome.to_numpy() == "diverged"]
+            ends = [np.flatnonzero(np.isfinite(row))[-1] if np.isfinite(row).any() else 0 for row in lost]
+            self._crosses[arm].set_data(ends, [plots.LOSS_CEILING] * len(ends))
+            trained = int((of_arm.outcome == "trained").sum())
+            label = f"{self.ARMS[arm]} {plots.warmup_label(int(of_arm.warmup_steps))}"
+            headline.set_text(f"{label}: {trained} of {runs.seed.size} train")
+        for lines in (*self._losses, *self._accuracies):
+            lines.set_alpha(0.8)
+        for crosses in self._crosses:
+            crosses.set_alpha(1)
+        self.picture.show_moving(self._artists)
+
+
+def _curve(x: "np.ndarray[Any, Any]", y: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The points of a line as far as it is known."""
+    known = ~np.isnan(y)
+    return np.column_stack([x[known], y[known]])
