@@ -1,6 +1,7 @@
 """What draws, asks and remembers: everything that a notebook needs besides the training itself."""
 
 from warmup_course.classroom import plots
+from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab
 from warmup_course.classroom.exercises import exercise
 from warmup_course.classroom.labs import SliderLab
 from warmup_course.classroom.lesson import Lesson, begin
@@ -8,4 +9,16 @@ from warmup_course.classroom.progress import progress_table
 from warmup_course.classroom.quiz import quiz
 from warmup_course.classroom.training_lab import TrainingLab
 
-__all__ = ["Lesson", "SliderLab", "TrainingLab", "begin", "exercise", "plots", "progress_table", "quiz"]
+__all__ = [
+    "Lesson",
+    "QuadraticLab",
+    "ScheduleLab",
+    "SliderLab",
+    "StabilityLab",
+    "TrainingLab",
+    "begin",
+    "exercise",
+    "plots",
+    "progress_table",
+    "quiz",
+]

@@ -41,9 +41,16 @@ class Card(widgets.VBox):
 class Status(widgets.HTMLMath):
     """One message at a time, which a screen reader says when it changes."""
 
+    said = ""
+
     def say(self, markdown: str) -> None:
         """Show ``markdown``, instead of what is there."""
+        self.said = markdown
         self.value = f'<div role="status" aria-live="polite">{_to_html(markdown)}</div>'
+
+    def add(self, markdown: str) -> None:
+        """Show ``markdown`` below what is there."""
+        self.say(f"{self.said}\n\n{markdown}")
 
 
 class Choices(widgets.VBox):
@@ -105,9 +112,9 @@ def rendered(markdown: str) -> widgets.HTMLMath:
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:
-    """What ``action`` returns; where the store fails, its message in ``status`` and None, and the lesson goes on."""
+    """What ``action`` returns; where the store fails, None, and its message in ``status``: the lesson goes on."""
     try:
         return action()
     except StoreError as problem:
-        status.say(f"**!** {problem}")
+        status.add(f"**!** {problem}")
         return None

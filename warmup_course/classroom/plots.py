@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,14 +51,19 @@ def use_course_style() -> None:
     )
 
 
-def arm_colours(labels: Iterable[str]) -> dict[str, str]:
-    """A colour for each label; the arm called "no warmup" has the same one in every figure.
+def arm_looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """A colour and a line style for each label; the arm called "no warmup" has the same ones in every figure.
 
-    >>> arm_colours(["32 warmup steps", "no warmup"])
-    {'32 warmup steps': '#0072B2', 'no warmup': '#D55E00'}
+    >>> arm_looks(["32 warmup steps", "no warmup"])["no warmup"]
+    {'color': '#D55E00', 'linestyle': '--'}
     """
-    others = (colour for colour in cycle(COLOURS) if colour != WITHOUT_WARMUP)
-    return {label: WITHOUT_WARMUP if label == "no warmup" else next(others) for label in labels}
+    colours = cycle(colour for colour in COLOURS if colour != WITHOUT_WARMUP)
+    styles = cycle(style for style in LINE_STYLES if style != "--")
+    without = {"color": WITHOUT_WARMUP, "linestyle": "--"}
+    return {
+        label: without if label == "no warmup" else {"color": next(colours), "linestyle": next(styles)}
+        for label in labels
+    }
 
 
 def warmup_label(steps: int) -> str:
@@ -69,11 +74,11 @@ def warmup_label(steps: int) -> str:
 def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax: Axes | None = None) -> None:
     """The LR of each schedule over its steps, as dots where there are few."""
     ax = ax or plt.subplots()[1]
-    colours = arm_colours(schedules)
-    for (label, schedule), style in zip(schedules.items(), cycle(LINE_STYLES), strict=False):
+    looks = arm_looks(schedules)
+    for label, schedule in schedules.items():
         steps = np.arange(schedule.total_steps)
         marker = "o" if len(steps) <= 40 else None
-        ax.plot(steps, peak_lr * schedule(steps), label=label, color=colours[label], linestyle=style, marker=marker)
+        ax.plot(steps, peak_lr * schedule(steps), label=label, marker=marker, **looks[label])
     ax.set(title=title, xlabel="optimizer step", ylabel="learning rate", ylim=(0, None))
     ax.legend()
 
@@ -86,18 +91,18 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
         title: the figure's message.
     """
     ax = ax or plt.subplots()[1]
-    for (label, colour), style in zip(arm_colours(arms).items(), cycle(LINE_STYLES), strict=False):
+    for label, look in arm_looks(arms).items():
         runs = arms[label]
         for seed in runs.seed:
             loss = runs.batch_loss.sel(seed=seed).to_numpy()
             shown = np.minimum(np.nan_to_num(loss, nan=np.inf), LOSS_CEILING)
             ended = np.flatnonzero(~np.isfinite(loss))
             until = ended[0] + 1 if len(ended) else len(loss)
-            ax.plot(shown[:until], color=colour, linestyle=style, linewidth=0.9, alpha=0.7)
+            ax.plot(shown[:until], linewidth=0.9, alpha=0.7, **look)
             if len(ended):
-                ax.plot(until - 1, LOSS_CEILING, color=colour, marker="x", markersize=9, clip_on=False)
+                ax.plot(until - 1, LOSS_CEILING, color=look["color"], marker="x", markersize=9, clip_on=False)
         trained = int((runs.outcome == "trained").sum())
-        ax.plot([], [], color=colour, linestyle=style, label=f"{label}: {trained} of {runs.seed.size} train")
+        ax.plot([], [], **look, label=f"{label}: {trained} of {runs.seed.size} train")
     ax.set(title=title, xlabel="optimizer step", ylabel="training loss (log scale)", yscale="log")
     ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
     steps = max(runs.step.size for runs in arms.values())
@@ -110,9 +115,9 @@ def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> Non
     ax = ax or plt.subplots()[1]
     trained = (runs.outcome == "trained").sum("seed")
     labels = {warmup_label(steps): steps for steps in runs.warmup_steps.to_numpy()}
-    for (label, colour), style in zip(arm_colours(labels).items(), cycle(LINE_STYLES), strict=False):
+    for label, look in arm_looks(labels).items():
         counts = trained.sel(warmup_steps=labels[label])
-        ax.plot(runs.peak_lr, counts, color=colour, linestyle=style, marker="o", label=label)
+        ax.plot(runs.peak_lr, counts, marker="o", label=label, **look)
     ax.set_xscale("log", base=2)
     ax.set_xticks(runs.peak_lr, [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
     ax.set(title=title, xlabel="peak learning rate", ylabel=f"seeds that train, of {runs.seed.size}")
@@ -167,11 +172,11 @@ def by_epoch(
         first: the epoch of the first number; 0 where it was taken before training.
     """
     ax = ax or plt.subplots()[1]
-    colours = arm_colours(series)
-    for (label, values), style in zip(series.items(), cycle(LINE_STYLES), strict=False):
+    looks = arm_looks(series)
+    for label, values in series.items():
         epochs = np.arange(first, len(values) + first)
         marker = "o" if len(values) <= 20 else None
-        ax.plot(epochs, values, color=colours[label], linestyle=style, marker=marker, label=label)
+        ax.plot(epochs, values, marker=marker, label=label, **looks[label])
     ax.set(title=title, xlabel="epoch", ylabel=ylabel)
     ax.legend()
 

@@ -74,19 +74,19 @@ class Prediction(Card):
             ValueError: if ``choice`` is none of the choices.
         """
         one_of("choice", choice, self.choices)
-        status = Status()
+        status, answer = Status(), choice.rstrip(".")
         button = widgets.Button(description="Compare with my prediction", layout={"width": "auto"})
 
         def show(_: object) -> None:
             self._close()  # it is no prediction from here on
             if self.locked is None:
-                status.say(f"**Measured:** {measured}, so: {choice}. You had locked no prediction.")
+                status.say(f"**Measured:** {measured}, so: {answer}. You had locked no prediction.")
                 return
             held = self.locked == choice
-            verdict = "✔ It held." if held else f"✘ It did not hold: the answer is {choice}."
-            status.say(f"**You predicted:** {self.locked}. **Measured:** {measured}. {verdict}")
+            verdict = "✔ It held." if held else f"✘ It did not hold: the answer is: {answer}."
+            status.say(f"**You predicted:** {self.locked.rstrip('.')}. **Measured:** {measured}. {verdict}")
             state = "held" if held else "missed"
             remembered(lambda: store.record(self.lesson, "prediction", self.question, measured, state), status)
 
         button.on_click(show)
-        return Card([button, status], f"**Measured:** {measured}, so: {choice}.")
+        return Card([button, status], f"**Measured:** {measured}, so: {answer}.")

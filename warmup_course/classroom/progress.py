@@ -114,6 +114,7 @@ def progress_table() -> Card:
     table, status = widgets.HTML(_as_html(summary([]))), Status()
 
     def update() -> None:
+        status.say("")
         now = remembered(summary, status)
         if now is not None:
             table.value = _as_html(now)

@@ -122,11 +122,11 @@ class QuestionCard(Card):
         self.clear()
         self.lock(False)
         self.check_button.disabled, self.again_button.disabled = False, True
-        self.status.value = ""
+        self.status.say("")
 
     def show_earlier(self, right: bool) -> None:
         """Say how earlier tries ended, unless there has been one since."""
-        if not self.status.value:
+        if not self.status.said:
             self.status.say(
                 "✔ You have answered this one right before." if right else "You have tried this one before."
             )

@@ -49,8 +49,11 @@ function powerText(number) {
 
 // ---- Elements ----
 
-let made = 0;
-const newId = () => `wc-${++made}`;
+// Each lab on a page loads this module anew, so counting would give the same id twice.
+const newId = () => `wc-${Math.random().toString(36).slice(2)}`;
+
+// JupyterLab looks for this at each element that can have the focus; elsewhere it would take the arrow keys.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 /** Set what differs: an attribute that is written again costs a repaint. */
 function set(element, attributes) {
@@ -132,7 +135,7 @@ const wholeScale = (min, max, text) => ({ min, max, value: Number, position: Num
 
 /** A label, the current value and a slider, which calls moved(value). show(value) moves it. */
 function slider(name, scale, moved) {
-  const input = html("input", { type: "range", id: newId(), step: 1 });
+  const input = html("input", { type: "range", id: newId(), step: 1, ...OWN_KEYS });
   const value = html("span", { class: "wc-value", "aria-hidden": "true" });
   input.addEventListener("input", () => moved(scale.value(Number(input.value))));
   return {
@@ -149,7 +152,7 @@ function slider(name, scale, moved) {
 
 /** A label and a select of {value: text}, which calls moved(value). */
 function choice(name, options, moved) {
-  const select = html("select", { id: newId() });
+  const select = html("select", { id: newId(), ...OWN_KEYS });
   select.append(...[...options].map(([value, text]) => html("option", { value }, text)));
   select.addEventListener("input", () => moved(select.value));
   return {
@@ -162,7 +165,7 @@ function choice(name, options, moved) {
 
 /** A button. One that is switched off keeps the focus, so that a keyboard does not lose its place. */
 function button(name, pressed) {
-  const root = html("button", { type: "button" }, name);
+  const root = html("button", { type: "button", ...OWN_KEYS }, name);
   const off = () => root.getAttribute("aria-disabled") === "true";
   root.addEventListener("click", () => off() || pressed());
   return { root, enable: (enabled) => set(root, { "aria-disabled": !enabled }) };
@@ -211,7 +214,7 @@ class Axes {
     set(this.inner, { x: box.left, y: box.top, width: box.width, height: box.height });
     const right = box.left + box.width;
     const bottom = box.top + box.height;
-    const xs = x.ticks ?? (x.log ? powers(x.from, x.to, box.width / 50) : ticks(x.from, x.to, box.width / 70, x.nearest));
+    const xs = x.ticks ?? (x.log ? powers(x.from, x.to, box.width / 50) : ticks(x.from, x.to, box.width / 60, x.nearest));
     const ys = y.ticks ?? (y.log ? powers(y.from, y.to, box.height / 40) : ticks(y.from, y.to, box.height / 45));
     this.xTexts(xs.length).forEach((text, i) => {
       set(text, { x: pixel(box.left + this.x(xs[i])), y: bottom + 17 });
@@ -249,11 +252,8 @@ function openLab({ model, el }, name, build) {
   const summary = html("p", { class: "wc-summary", "aria-hidden": "true" });
   const spoken = html("p", { class: "wc-spoken", role: "status", "aria-live": "polite" });
   const { parts, draw } = build(change);
-  const root = html(
-    "div",
-    { class: "wc-lab", role: "group", "aria-label": name, "data-lm-suppress-shortcuts": "true" },
-    ...[goal, ...parts, summary, spoken],
-  );
+  const attributes = { class: "wc-lab", role: "group", "aria-label": name };
+  const root = html("div", attributes, goal, ...parts, summary, spoken);
 
   function redraw(note = "") {
     const sentence = draw(settings, width);

@@ -43,7 +43,7 @@ function cellGrid({ peak_lr, warmup_steps, outcomes, colours, title }, chosen) {
     warmup_steps.map((warmup, column) => {
       const trained = tally(outcomes[row][column]).trained;
       const label = `peak LR ${lrText(lr)}, ${armName(warmup)}: ${trained} of ${seeds} train`;
-      const cell = html("td", { role: "gridcell", "aria-label": label }, String(trained));
+      const cell = html("td", { role: "gridcell", "aria-label": label, tabindex: -1, ...OWN_KEYS }, String(trained));
       Object.assign(cell.style, { background: colours[trained], color: trained > seeds / 2 ? "#000" : "#fff" });
       cell.addEventListener("click", () => choose(row, column));
       return cell;
@@ -55,7 +55,7 @@ function cellGrid({ peak_lr, warmup_steps, outcomes, colours, title }, chosen) {
   const foot = html("tr", {}, html("td"), ...warmup_steps.map((warmup) => head("col", String(warmup))));
   const name = html("tr", {}, html("td"), html("th", { colspan: warmup_steps.length }, "warmup steps"));
   const grid = html("table", { role: "grid", class: "wc-map", "aria-label": `${title}: peak LR up, warmup steps across` });
-  grid.append(html("tr", {}, html("th", {}, "peak LR")), ...rows, foot, name);
+  grid.append(html("tr", {}, html("th", { class: "wc-first" }, "peak LR")), ...rows, foot, name);
   let at = [0, 0];
 
   function choose(row, column) {
@@ -132,6 +132,7 @@ function render(context) {
     const [chosenEntry, bareEntry] = [legendEntry(), legendEntry()];
     const legend = html("div", { class: "wc-legend" }, chosenEntry(false), bareEntry(false));
     const picture = svg("svg", { role: "img" });
+    const right = html("div", {}, legend, picture);
     const axes = new Axes(picture);
     const dashes = (colour) => (colour === ORANGE ? "5 3" : "none");
     const [drawBare, drawChosen] = [runLines(axes.inner, dashes), runLines(axes.inner, dashes)];
@@ -143,10 +144,11 @@ function render(context) {
       const [row, column] = [rates.indexOf(peak_lr), ramps.indexOf(warmup_steps)];
       grid.show(row, column);
 
-      const mapWidth = Math.min(80 + 52 * ramps.length, 0.45 * width);
+      const mapWidth = Math.min(86 + 52 * ramps.length, 0.45 * width);
       const beside = width >= NARROW;
       map.style.width = beside ? `${mapWidth}px` : "100%";
-      const room = beside ? width - mapWidth - 20 : width;
+      const room = Math.floor(beside ? width - mapWidth - 20 : width);
+      right.style.width = `${room}px`;
       const height = 330;
       set(picture, { width: room, height });
       axes.place(
@@ -174,7 +176,7 @@ function render(context) {
 
     const knobs = html("div", { class: "wc-controls" }, ...Object.values(controls).map(({ root }) => root));
     const buttons = html("div", { class: "wc-buttons" }, reset.root);
-    const panels = html("div", { class: "wc-panels" }, map, html("div", {}, legend, picture));
+    const panels = html("div", { class: "wc-panels" }, map, right);
     return { parts: [knobs, buttons, title, panels], draw };
   });
 }

@@ -1,0 +1,457 @@
+"""The labs that compute in the browser: their JavaScript against Python, and their Python side on its own."""
+
+import base64
+import gc
+import json
+import subprocess
+import tracemalloc
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from warmup_course import Schedule
+from warmup_course.classroom import browser_labs, plots
+from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
+
+WARMUPS, DECAYS = ("linear", "cosine", "exponential", "constant"), ("constant", "cosine", "linear", "sqrt")
+
+
+def in_node(lab, body, data):
+    """Run the body of a JavaScript function of (lab, data), lab being the lab's module; what it returns."""
+    driver = pytest.importorskip("playwright._impl._driver")
+    node = Path(driver.compute_driver_executable()[0])
+    if not node.exists():
+        pytest.skip("playwright brings no node here")
+    module = base64.b64encode(str(lab._esm).encode()).decode()
+    script = f"""
+        import {{ readFileSync }} from "node:fs";
+        const lab = await import("data:text/javascript;base64,{module}");
+        const run = (lab, data) => {{ {body} }};
+        process.stdout.write(JSON.stringify(run(lab, JSON.parse(readFileSync(0, "utf-8")))));
+    """
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, input=json.dumps(data), capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def random_schedule(rng):
+    total = int(rng.choice([1, 2, 5, 30, 200, 1000]))
+    warmup = int(rng.integers(0, total + 1))
+    return Schedule(
+        total,
+        warmup,
+        warmup=str(rng.choice(WARMUPS)),
+        stable_steps=int(rng.integers(0, total - warmup + 1)),
+        decay=str(rng.choice(DECAYS)),
+        start_factor=float(rng.choice([0.001, 0.01, 0.3, 1.0, rng.uniform(0.001, 1)])),
+        end_factor=float(rng.choice([0.0, 0.1, 1.0, rng.uniform()])),
+        count_from=int(rng.integers(0, 2)),
+    )
+
+
+def random_bowl(rng):
+    """Arguments of descend, within the sliders' ranges."""
+    weights = int(rng.integers(1, 3))
+    return {
+        "lr": float(10 ** rng.uniform(-3, 1)),
+        "curvatures": (10 ** rng.uniform(-1, 2, weights)).tolist(),
+        "momentum": float(rng.choice([0, 0.99, rng.uniform(0, 0.99)])),
+        "start": rng.uniform(0.1, 2, weights).tolist(),
+        "steps": int(rng.integers(1, 150)),
+    }
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Made-up runs; some break off, some reach beyond the picture."""
+    rng = np.random.default_rng(0)
+    loss = np.exp(rng.normal(0, 3, (3, 4, 5, 20))).astype(np.float32)
+    for cell in np.ndindex(3, 4, 5):
+        if rng.random() < 0.4:
+            end = rng.integers(0, 20)
+            loss[*cell, end:] = np.nan
+            loss[*cell, end] = rng.choice([np.nan, np.inf])
+    outcomes = rng.choice(["trained", "slow", "stalled", "diverged"], (3, 4, 5))
+    return xr.Dataset(
+        {"batch_loss": (("peak_lr", "warmup_steps", "seed", "step"), loss), "outcome": (LAB_DIMS, outcomes)},
+        coords={"peak_lr": [1.0, 0.25, 0.5], "warmup_steps": [0, 32, 8, 100], "seed": range(5), "step": range(20)},
+    )
+
+
+LAB_DIMS = ("peak_lr", "warmup_steps", "seed")
+
+
+# ---- JavaScript against Python ----
+
+
+def test_factors_are_those_of_schedule():
+    rng = np.random.default_rng(1)
+    schedules = [random_schedule(rng) for _ in range(3000)]
+    steps = []
+    for s in schedules:
+        turns = {0, s.warmup_steps - 1, s.warmup_steps, s.warmup_steps + s.stable_steps, s.total_steps - 1}
+        turns |= {s.total_steps, s.total_steps + 7, *rng.integers(0, s.total_steps, 5).tolist()}
+        steps.append(sorted(turns - {-1}))
+    body = "return data.map(([schedule, steps]) => steps.map((step) => lab.factor(schedule, step)))"
+    factors = in_node(ScheduleLab, body, [(asdict(s), at) for s, at in zip(schedules, steps, strict=True)])
+    for schedule, at, factor in zip(schedules, steps, factors, strict=True):
+        # Near the foot of a cosine the digits cancel, so there the error is absolute.
+        np.testing.assert_allclose(factor, schedule(at), rtol=1e-12, atol=1e-15, err_msg=str(schedule))
+
+
+def test_cursors_budget_and_words():
+    rng = np.random.default_rng(2)
+    schedules = [random_schedule(rng) for _ in range(1000)]
+    body = "return data.map((schedule) => [lab.numbers(schedule), lab.scheduleMessage(schedule)])"
+    for schedule, (numbers, message) in zip(
+        schedules, in_node(ScheduleLab, body, [asdict(s) for s in schedules]), strict=True
+    ):
+        factors = schedule(np.arange(schedule.total_steps))
+        seam = schedule.warmup_steps + schedule.stable_steps
+        assert (numbers["first"], numbers["last"]) == (0, schedule.total_steps - 1)
+        assert numbers["peak"] == np.flatnonzero(factors >= factors.max() * (1 - 1e-12))[0]
+        assert numbers["seam"] == (seam if schedule.decay != "constant" and seam < schedule.total_steps else None)
+        assert numbers["budget"] == pytest.approx(factors.sum(), rel=1e-11)
+        assert message == browser_labs.schedule_message(schedule)
+
+
+def test_what_a_control_leaves_behind_is_a_legal_schedule():
+    rng = np.random.default_rng(3)
+    cases = []
+    for _ in range(3000):
+        schedule = random_schedule(rng)
+        moved = str(rng.choice(["total_steps", "warmup_steps", "stable_steps", "warmup", "start_factor"]))
+        value = {
+            "total_steps": int(rng.integers(1, 2001)),
+            "warmup_steps": int(rng.integers(0, schedule.total_steps + 1)),
+            "stable_steps": int(rng.integers(0, schedule.total_steps + 1)),
+            "warmup": str(rng.choice(WARMUPS)),
+            "start_factor": float(rng.choice([0, 0.5])),
+        }[moved]
+        settings = asdict(schedule)
+        if moved == "warmup" and schedule.warmup in ("linear", "cosine"):
+            settings["start_factor"] = 0.0
+        cases.append(({**settings, moved: value}, moved))
+    notes = 0
+    body = "return data.map(([settings, moved]) => lab.legalise(settings, moved))"
+    for (asked, moved), (legal, note) in zip(cases, in_node(ScheduleLab, body, cases), strict=True):
+        Schedule(**legal)
+        needs_start = asked["warmup"] in ("exponential", "constant") and asked["start_factor"] == 0
+        assert bool(note) == needs_start
+        assert legal["start_factor"] == (0.001 if needs_start else asked["start_factor"])
+        if not needs_start:
+            assert legal[moved] == asked[moved]
+            if asked["warmup_steps"] + asked["stable_steps"] <= asked["total_steps"]:
+                assert legal == asked
+        notes += needs_start
+    assert notes > 100
+
+
+def test_paths_are_those_of_descend():
+    rng = np.random.default_rng(4)
+    bowls = [random_bowl(rng) for _ in range(2000)]
+    body = """return data.map((bowl) => {
+        const path = lab.descend(bowl);
+        return [path, lab.arrival(path), lab.descentMessage(bowl)];
+    })"""
+    lab, finite_paths = QuadraticLab(), 0
+    for bowl, (path, arrived, message) in zip(bowls, in_node(QuadraticLab, body, bowls), strict=True):
+        expected, found = descend(**bowl), np.array(path, dtype=float)  # JSON has null where a number is not finite
+        finite = np.isfinite(expected)
+        assert np.array_equal(finite, np.isfinite(found))
+        np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-9)
+        assert arrived == arrival(expected)
+        finite_paths += finite.all()
+        lab.settings = bowl
+        assert message == lab.message
+    assert finite_paths > 1000
+
+
+def test_verdicts_follow_the_eigenvalues_of_the_update():
+    rng = np.random.default_rng(5)
+    cases, expected = [], []
+    while len(cases) < 2000:
+        bowl = random_bowl(rng)
+        lr, h, m, steps = bowl["lr"], bowl["curvatures"][0], bowl["momentum"], bowl["steps"]
+        eigenvalues = np.linalg.eigvals([[1 - lr * h, -lr * m], [h, m]])
+        largest = max(eigenvalues, key=abs)
+        size = abs(largest)
+        if (
+            abs(size - 1) < 1e-6
+            or abs(min(size, 1) ** steps - 0.01) < 1e-6
+            or abs(eigenvalues[0] - eigenvalues[1]) < 1e-6
+        ):
+            continue  # too close to call
+        cases.append((lr, h, m, steps))
+        if size > 1:
+            expected.append("diverges")
+        elif abs(largest.imag) > 0:
+            expected.append("settles, swinging to and fro")
+        elif largest.real < 0:
+            expected.append("settles, bouncing from wall to wall")
+        else:
+            expected.append("creeps" if size**steps > 0.01 else "settles without crossing")
+    assert set(expected) > {"diverges", "creeps", "settles without crossing"}
+    assert [verdict(*case) for case in cases] == expected
+    assert in_node(QuadraticLab, "return data.map((bowl) => lab.verdict(...bowl))", cases) == expected
+
+
+@pytest.mark.parametrize(("curvature", "momentum"), [(1, 0), (10, 0), (2, 0.5), (1, 0.9), (50, 0.99)])
+def test_the_limit_is_the_edge(curvature, momentum):
+    limit = browser_labs.stability_limit(curvature, momentum)
+    cases = [(limit * share, curvature, momentum, 40) for share in (0.999, 1, 1.001)]
+    below, at, above = (verdict(*case) for case in cases)
+    assert below.startswith("settles, ")
+    assert (at, above) == ("stays at the edge", "diverges")
+    body = "return data.map((bowl) => [lab.verdict(...bowl), lab.stabilityLimit(bowl[1], bowl[2])])"
+    assert in_node(QuadraticLab, body, cases) == [[word, limit] for word in (below, at, above)]
+
+
+def test_a_map_and_its_losses_are_those_of_the_runs(runs):
+    lab = StabilityLab(runs)
+    body = """
+        const losses = new Float32Array(Uint8Array.from(atob(data.losses), (c) => c.charCodeAt(0)).buffer);
+        const runs = Array.from({ length: losses.length / data.steps }, (_, i) =>
+            lab.drawnLosses(losses.subarray(i * data.steps, (i + 1) * data.steps), data.floor, data.ceiling));
+        return { counts: data.outcomes.map((row) => row.map(lab.tally)), runs };
+    """
+    drawn = in_node(StabilityLab, body, {**lab.data, "losses": base64.b64encode(lab.losses).decode()})
+    rates, ramps = [0.25, 0.5, 1.0], [0, 8, 32, 100]
+    assert (lab.data["peak_lr"], lab.data["warmup_steps"]) == (rates, ramps)
+    for i, lr in enumerate(rates):
+        for j, warmup in enumerate(ramps):
+            cell = runs.sel(peak_lr=lr, warmup_steps=warmup)
+            counts = {name: int((cell.outcome == name).sum()) for name in plots.OUTCOME_LOOKS}
+            assert drawn["counts"][i][j] == counts
+            for seed in range(5):
+                run = drawn["runs"][(i * len(ramps) + j) * 5 + seed]
+                loss = cell.batch_loss.sel(seed=seed).to_numpy().astype(float)
+                broken = np.flatnonzero(~np.isfinite(loss))
+                assert run["diverged"] == bool(len(broken))
+                shown = np.clip(np.nan_to_num(loss, nan=np.inf), plots.LOSS_FLOOR, plots.LOSS_CEILING)
+                assert run["shown"] == shown[: broken[0] + 1 if len(broken) else None].tolist()
+
+
+def test_sentences_of_the_map(runs):
+    lab = StabilityLab(runs)
+    cells = [(lr, warmup) for lr in (0.25, 0.5, 1.0) for warmup in (0, 8, 32, 100)]
+    expected, cases = [], []
+    for lr, warmup in cells:
+        lab.settings = {"peak_lr": lr, "warmup_steps": warmup}
+        bare = int((runs.outcome.sel(peak_lr=lr, warmup_steps=0) == "trained").sum())
+        cases.append((lr, warmup, lab.trained, 5, bare))
+        expected.append(lab.message)
+    assert in_node(StabilityLab, "return data.map((cell) => lab.stabilityMessage(...cell))", cases) == expected
+
+
+def test_numbers_read_the_same_in_both_languages():
+    numbers = [0, 1, 0.1, 0.03126, 1e-4, 9.999e-5, 1e-5, 2.47e-6, 0.30000000000000004, 99.95, 123.4]
+    assert in_node(ScheduleLab, "return data.map((number) => lab.short(number))", numbers) == [
+        browser_labs._short(number) for number in numbers
+    ]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 29), (0, 1), (0, 0.1), (-1.6, 1.6), (0, 99999), (-0.8, 40.8)])
+def test_ticks_are_round_and_inside(low, high):
+    found = in_node(ScheduleLab, "return lab.ticks(...data, 8)", (low, high))
+    assert 3 <= len(found) <= 17
+    assert low <= found[0] < found[-1] <= high
+    step = found[1] - found[0]
+    np.testing.assert_allclose(np.diff(found), step, rtol=1e-9)
+    assert f"{step:.0e}"[0] in "125"
+
+
+# ---- The Python side ----
+
+
+@pytest.mark.parametrize(("lr", "momentum"), [(0.1, 0.0), (0.05, 0.9), (0.25, 0.5)])
+def test_descend_is_torch_sgd(lr, momentum):
+    start, curvatures = [1.5, -0.5], torch.tensor([1.0, 10.0], dtype=torch.float64)
+    weights = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
+    optimizer, path = torch.optim.SGD([weights], lr=lr, momentum=momentum), [start]
+    for _ in range(40):
+        optimizer.zero_grad()
+        (0.5 * (curvatures * weights**2).sum()).backward()
+        optimizer.step()
+        path.append(weights.detach().clone().tolist())
+    np.testing.assert_allclose(descend(lr, curvatures, momentum, start, 40), path, rtol=1e-12, atol=1e-14)
+
+
+def test_words_match_what_a_path_does():
+    rng = np.random.default_rng(6)
+    for _ in range(500):
+        bowl = random_bowl(rng)
+        lab = QuadraticLab(bowl["curvatures"], bowl["lr"], bowl["momentum"], bowl["start"], bowl["steps"])
+        for weight, words in zip(lab.path.T, lab.verdicts, strict=True):
+            if words in ("creeps", "settles without crossing"):
+                assert weight.min() > -1e-12
+            if words == "settles, bouncing from wall to wall":
+                assert weight[1] < 0
+
+
+def schedule_lab_states(rng):
+    ends = {
+        "total_steps": (1, 60),
+        "warmup_steps": (0, 30),
+        "stable_steps": (0, 25),
+        "warmup": WARMUPS,
+        "decay": DECAYS,
+        "start_factor": (0.0, 1.0),
+        "end_factor": (0.0, 1.0),
+        "count_from": (0, 1),
+        "peak_lr": (1e-6, 100),
+    }
+    base = {**asdict(Schedule(60, 5, start_factor=0.01)), "peak_lr": 0.1, "compared": None}
+    for name, values in ends.items():
+        for value in values:
+            room = {"warmup_steps": 0} if name == "total_steps" else {}
+            yield {**base, **room, name: value}
+    for i in range(300):
+        one, two = ({**asdict(random_schedule(rng)), "peak_lr": 10 ** rng.uniform(-6, 2)} for _ in range(2))
+        yield {**one, "compared": two if i % 2 else None}
+
+
+def quadratic_lab_states(rng):
+    for name, ends in browser_labs.LIMITS.items():
+        for end in ends:
+            base = {"lr": 0.1, "momentum": 0.0, "curvatures": [1.0, 10.0], "start": [1.0, 1.0], "steps": 40}
+            yield {**base, name: end if name in ("lr", "momentum") else [1.0, end]}
+    yield from (random_bowl(rng) for _ in range(300))
+
+
+def stability_lab_states(rng):
+    yield from ({"peak_lr": lr, "warmup_steps": w} for lr in (0.25, 1.0) for w in (0, 100))
+    for _ in range(300):
+        yield {"peak_lr": float(rng.choice([0.25, 0.5, 1.0])), "warmup_steps": int(rng.choice([0, 8, 32, 100]))}
+
+
+@pytest.fixture
+def make(runs):
+    """The name of a lab -> a lab and the states to put it into."""
+    rng = np.random.default_rng(7)
+    return {
+        "schedule": lambda: (ScheduleLab(Schedule(60, 5), 0.1), schedule_lab_states(rng)),
+        "quadratic": lambda: (QuadraticLab((1.0, 10.0)), quadratic_lab_states(rng)),
+        "stability": lambda: (StabilityLab(runs), stability_lab_states(rng)),
+    }
+
+
+@pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
+def test_every_control_everywhere(name, make):
+    lab, states = make[name]()
+    for i, state in enumerate(states):
+        lab.set_state({"settings": state})  # as a message from the browser does
+        assert lab.settings == state
+        assert lab.describe().endswith(".")
+        if i % 60 == 0:
+            lab.snapshot().savefig(BytesIO(), format="png")
+    lab.settings = lab.defaults
+    assert lab.describe() == make[name]()[0].describe()
+
+
+@pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
+def test_many_moves_leave_nothing_behind(name, make):
+    lab, states = make[name]()
+    states = list(states)
+    tracemalloc.start()
+    try:
+        traced = []
+        for _ in range(3):
+            for state in states:
+                lab.set_state({"settings": state})
+            gc.collect()
+            traced.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert traced[2] - traced[1] < 20_000
+
+
+@pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
+def test_readers_without_widgets_get_a_picture_and_a_sentence(name, make):
+    (one, _), (two, _) = make[name](), make[name]()
+    data, _ = one._repr_mimebundle_()
+    again, _ = two._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == one.model_id
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"] == again["text/plain"] == one.describe()
+    assert data["image/png"] == again["image/png"]
+
+
+def test_schedule_lab_tells_what_it_shows():
+    lab = ScheduleLab(Schedule(30, 5), 0.1, compare=Schedule(30), compare_peak_lr=0.3)
+    assert (lab.schedule, lab.peak_lr, lab.compared) == (Schedule(30, 5), 0.1, (Schedule(30), 0.3))
+    assert ScheduleLab(Schedule(30), 0.1, compare=Schedule(20)).compared == (Schedule(20), 0.1)
+    assert ScheduleLab(Schedule(30), 0.1).compared is None
+
+
+def test_snapshots_draw_the_settings():
+    lab = ScheduleLab(Schedule(30), 0.1, compare=Schedule(20, 5), compare_peak_lr=0.3)
+    now, compared = lab.snapshot().axes[0].lines
+    np.testing.assert_allclose(now.get_ydata(), 0.1 * Schedule(30)(np.arange(30)))
+    np.testing.assert_allclose(compared.get_ydata(), 0.3 * Schedule(20, 5)(np.arange(20)))
+    assert (now.get_color(), compared.get_color()) == (plots.WITHOUT_WARMUP, plots.WITH_WARMUP)
+    left, right = QuadraticLab((1.0,), 0.5, steps=10).snapshot().axes
+    assert len(right.lines[0].get_ydata()) == 11
+    np.testing.assert_allclose(left.lines[1].get_xdata(), 0.5 ** np.arange(11))
+
+
+def test_the_order_of_dimensions_does_not_matter(runs):
+    lab, turned = StabilityLab(runs), StabilityLab(runs.transpose("step", "seed", "warmup_steps", "peak_lr"))
+    assert (turned.data, turned.losses) == (lab.data, lab.losses)
+    assert lab.chosen == turned.chosen == (0.5, 32)
+
+
+def test_a_goal_is_reached_and_lost_again():
+    lab = QuadraticLab((1.0,), goal="There in one step", reached=lambda lab: lab.arrival == 1)
+    assert (lab.goal, lab.goal_reached) == ("There in one step", False)
+    lab.settings = {**lab.settings, "lr": 1.0}
+    assert lab.goal_reached
+    lab.set_state({"settings": lab.defaults})
+    assert not lab.goal_reached
+    assert ScheduleLab(Schedule(30), 0.1, goal="No warmup", reached=lambda lab: True).goal_reached
+
+
+@pytest.mark.parametrize(
+    ("make_lab", "message"),
+    [
+        (lambda: ScheduleLab(Schedule(30), 0.1, goal="x"), "goal and reached must be given together"),
+        (lambda: QuadraticLab(reached=bool), "goal and reached must be given together"),
+        (lambda: ScheduleLab(Schedule(30), 0), "peak_lr must be .* got 0"),
+        (lambda: ScheduleLab(Schedule(200_000), 0.1), "total_steps must be at most 100000, got 200000"),
+        (lambda: ScheduleLab(Schedule(30), 0.1, compare_peak_lr=0.1), "compare_peak_lr must be None without compare"),
+        (lambda: ScheduleLab(Schedule(30), 0.1, compare=Schedule(30), compare_peak_lr=-1), "peak_lr must be"),
+        (lambda: QuadraticLab((1, 2, 3)), "curvatures must be one or two numbers"),
+        (lambda: QuadraticLab((1, 2), start=(1,)), "start as many"),
+        (lambda: QuadraticLab((0,)), "curvatures must be .* got 0"),
+        (lambda: QuadraticLab(lr=11), "lr must be .* got 11"),
+        (lambda: QuadraticLab(momentum=1), "momentum must be .* got 1"),
+        (lambda: QuadraticLab(start=(0,)), "start must be .* got 0"),
+        (lambda: QuadraticLab(steps=0), "steps must be a whole number of at least 1, got 0"),
+        (lambda: QuadraticLab(steps=1001), "steps must be at most 1000, got 1001"),
+    ],
+)
+def test_bad_arguments(make_lab, message):
+    with pytest.raises(ValueError, match=message):
+        make_lab()
+
+
+def test_bad_runs(runs):
+    with pytest.raises(ValueError, match=r"outcome with the dimensions .* got \('warmup_steps', 'seed'\)"):
+        StabilityLab(runs.isel(peak_lr=0))
+    with pytest.raises(ValueError, match=r"batch_loss with the dimensions .* no such variable"):
+        StabilityLab(runs.drop_vars("batch_loss"))
+    with pytest.raises(ValueError, match=r"warmup_steps must be one of \[0, 8, 32, 100\], got 7"):
+        StabilityLab(runs, chosen=(0.25, 7))
+
+
+def test_settings_that_cannot_be_shown_are_refused_later_too():
+    lab = ScheduleLab(Schedule(30), 0.1)
+    with pytest.raises(ValueError, match=r"warmup_steps \+ stable_steps"):
+        lab.settings = {**lab.settings, "warmup_steps": 31}
+    assert lab.schedule == Schedule(30)

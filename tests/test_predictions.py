@@ -1,0 +1,109 @@
+"""Predictions: locked before the experiment, set beside what was measured, kept for another day."""
+
+import pytest
+
+from warmup_course.classroom import begin, store
+from warmup_course.classroom.predictions import Prediction
+
+ASKED = ("How many of ten train?", ["0 or 1", "2 to 5", "6 or more"])
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path))
+
+
+def predict() -> Prediction:
+    return begin("03_linear_warmup", device="cpu", seed=0).predict(*ASKED)
+
+
+def lock(guess: Prediction, choice: str) -> None:
+    guess.choice_buttons.buttons[guess.choices.index(choice)].value = True
+    guess.lock_button.click()
+
+
+def kept() -> list[tuple[str, str, str, str]]:
+    return [(event.lesson, event.item, event.answer, event.state) for event in store.events(kind="prediction")]
+
+
+@pytest.mark.parametrize(
+    ("choice", "state", "said"), [("6 or more", "held", "It held"), ("0 or 1", "missed", "did not hold")]
+)
+def test_a_locked_prediction_is_set_beside_what_was_measured(choice: str, state: str, said: str) -> None:
+    guess = predict()
+    lock(guess, choice)
+    assert guess.lock_button.disabled
+    assert all(button.disabled for button in guess.choice_buttons.buttons)
+    button, status = guess.reveal("6 or more", "9 of 10 train").children
+    assert status.value == ""
+    button.click()
+    for text in (said, choice, "9 of 10 train"):
+        assert text in status.value
+    lesson, question = "03_linear_warmup", ASKED[0]
+    assert kept() == [(lesson, question, choice, "locked"), (lesson, question, "9 of 10 train", state)]
+
+
+def test_without_a_person_it_waits_for_nothing_and_keeps_nothing() -> None:
+    guess = predict()
+    page = guess._repr_mimebundle_()["text/plain"]
+    assert page == "**Predict.** How many of ten train?\n\n- A. 0 or 1\n- B. 2 to 5\n- C. 6 or more"
+    assert "9 of 10 train" in guess.reveal("6 or more", "9 of 10 train")._repr_mimebundle_()["text/plain"]
+    assert kept() == []
+
+
+def test_who_locked_nothing_sees_the_measurement_and_can_predict_no_more() -> None:
+    guess = predict()
+    guess.lock_button.click()
+    assert "Choose one first" in guess.status.value
+    button, status = guess.reveal("6 or more", "9 of 10 train").children
+    button.click()
+    assert "no prediction" in status.value
+    assert guess.lock_button.disabled
+    assert kept() == []
+
+
+def test_another_day_it_is_still_locked_once_a_browser_shows_it() -> None:
+    lock(predict(), "2 to 5")
+    again = predict()
+    assert again.locked is None
+    again.children[-1]._handle_custom_msg("shown", [])
+    assert again.locked == "2 to 5"
+    assert again.lock_button.disabled
+    assert again.choice_buttons.chosen == [1]
+
+
+def test_a_choice_that_the_lesson_no_longer_offers_is_forgotten() -> None:
+    store.record("03_linear_warmup", "prediction", ASKED[0], "all of them", "locked")
+    guess = predict()
+    guess.children[-1]._handle_custom_msg("shown", [])
+    assert guess.locked is None
+    assert not guess.lock_button.disabled
+
+
+def test_a_store_that_fails_is_said_and_the_prediction_stays_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: str) -> None:
+        raise store.StoreError("The disk is full", "Make room.")
+
+    monkeypatch.setattr(store, "record", fail)
+    guess = predict()
+    lock(guess, "2 to 5")
+    assert guess.locked == "2 to 5"
+    assert "Make room." in guess.status.value
+    button, status = guess.reveal("2 to 5", "4 of 10").children
+    button.click()
+    assert "It held" in status.value
+    assert "Make room." in status.value
+
+
+@pytest.mark.parametrize(
+    ("question", "choices", "match"),
+    [(" ", ["a", "b"], "question"), ("?", ["a"], "choices"), ("?", ["a", "a"], "choices"), ("?", "ab", "choices")],
+)
+def test_a_bad_question_is_refused(question: str, choices: list[str], match: str) -> None:
+    with pytest.raises(ValueError, match=f"{match} must be"):
+        Prediction("03_linear_warmup", question, choices)
+
+
+def test_only_one_of_the_choices_can_be_measured() -> None:
+    with pytest.raises(ValueError, match="choice must be one of"):
+        predict().reveal("7 or more", "9 of 10 train")

@@ -1,0 +1,238 @@
+"""The quiz as a learner meets it: choosing, checking, trying again, coming back another day."""
+
+import pytest
+
+from warmup_course.classroom import quiz, store
+from warmup_course.classroom.cards import Choices, FrontEnd, Status, remembered
+from warmup_course.classroom.quiz import KINDS, QuestionCard, lessons, load
+
+SINGLE = {
+    "id": "a-single",
+    "kind": "single",
+    "ask": "What is `a < b` and $x^2$?",
+    "choices": [
+        {"text": "wrong one", "why": "because `W`"},
+        {"text": "right one", "right": True, "why": "well seen"},
+        {"text": "other", "why": "no"},
+    ],
+}
+SEVERAL = {
+    "id": "some",
+    "kind": "several",
+    "ask": "Which?",
+    "choices": [
+        {"text": "yes", "right": True, "why": "why yes"},
+        {"text": "no", "why": "why no"},
+        {"text": "also", "right": True, "why": "why also"},
+    ],
+}
+NUMBER = {
+    "id": "a-number",
+    "kind": "number",
+    "ask": "How much?",
+    "answer": 0.05,
+    "tolerance": 0.001,
+    "because": "half of it",
+    "mistakes": [{"value": 0.5, "why": "ten times too much"}],
+    "otherwise": "count again",
+}
+ORDER = {
+    "id": "an-order",
+    "kind": "order",
+    "ask": "In which order?",
+    "steps": [{"text": name, "why": f"why {name}"} for name in ("first", "second", "third")],
+    "because": "so it goes",
+}
+
+
+def card_of(question: dict) -> QuestionCard:
+    return KINDS[question["kind"]]("03_linear_warmup", question, "**1 of 1.**")
+
+
+def choose(card: QuestionCard, *texts: str) -> None:
+    buttons = card.input if isinstance(card.input, Choices) else card.buttons
+    for text in texts:
+        buttons.buttons[buttons.texts.index(text)].value = True
+
+
+def tries(question: dict) -> list[tuple[str, str]]:
+    return [(event.answer, event.state) for event in store.events(kind="question", item=question["id"])]
+
+
+def shown(front_end: FrontEnd) -> None:
+    """What happens when a browser shows it."""
+    front_end._handle_custom_msg("shown", [])
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path))
+
+
+def test_a_wrong_choice_is_told_why_and_another_try_is_a_try_of_its_own() -> None:
+    card = card_of(SINGLE)
+    card.check_button.click()
+    assert "Choose one first" in card.status.value
+    choose(card, "wrong one")
+    choose(card, "other")
+    choose(card, "wrong one")
+    assert card.input.chosen == [0]  # one at a time
+    card.check_button.click()
+    assert "Not this time" in card.status.value
+    assert "because <code>W</code>" in card.status.value
+    assert "well seen" not in card.status.value
+    assert card.check_button.disabled
+    assert all(button.disabled for button in card.input.buttons)
+    card.again_button.click()
+    assert card.input.chosen == []
+    assert card.status.said == ""
+    choose(card, "right one")
+    card.check_button.click()
+    assert "Right." in card.status.value
+    assert "well seen" in card.status.value
+    assert tries(SINGLE) == [("wrong one", "wrong"), ("right one", "right")]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "right", "told", "not_told"),
+    [
+        (["yes", "also"], True, ["why yes", "why also"], ["why no"]),
+        (["yes"], False, ["C: why also"], ["why yes", "why no"]),
+        (["yes", "no", "also"], False, ["B: why no"], ["why yes", "why also"]),
+        (["no"], False, ["A: why yes", "B: why no", "C: why also"], []),
+    ],
+)
+def test_several_choices_are_judged_one_by_one(
+    chosen: list[str], right: bool, told: list[str], not_told: list[str]
+) -> None:
+    card = card_of(SEVERAL)
+    card.check_button.click()
+    assert "Choose at least one" in card.status.value
+    choose(card, *chosen)
+    card.check_button.click()
+    assert ("Right." in card.status.value) == right
+    assert all(why in card.status.value for why in told)
+    assert not any(why in card.status.value for why in not_told)
+    assert tries(SEVERAL) == [("; ".join(chosen), "right" if right else "wrong")]
+
+
+@pytest.mark.parametrize(
+    ("entered", "right", "told"),
+    [
+        ("0.05", True, "half of it"),
+        (" 5e-2 ", True, "half of it"),
+        ("0,0505", True, "half of it"),
+        ("0.052", False, "count again"),
+        ("0.5", False, "ten times"),
+        ("nan", False, "count again"),
+    ],
+)
+def test_a_number_is_right_within_its_tolerance(entered: str, right: bool, told: str) -> None:
+    card = card_of(NUMBER)
+    card.input.value = entered
+    card.check_button.click()
+    assert ("Right." in card.status.value) == right
+    assert told in card.status.value
+    assert tries(NUMBER) == [(entered.strip(), "right" if right else "wrong")]
+
+
+@pytest.mark.parametrize("entered", ["", "a lot", "1/20"])
+def test_what_is_no_number_is_no_try(entered: str) -> None:
+    card = card_of(NUMBER)
+    card.input.value = entered
+    card.check_button.click()
+    assert "number" in card.status.value
+    assert not card.check_button.disabled
+    assert tries(NUMBER) == []
+
+
+def test_steps_are_put_in_order_one_after_the_other() -> None:
+    card = card_of(ORDER)
+    assert list(card.options()) != ["first", "second", "third"]
+    assert card.options() == card_of(ORDER).options()  # the same shuffle each time
+    choose(card, "first", "second")
+    card.check_button.click()
+    assert "all 3 steps" in card.status.value
+    choose(card, "third")
+    card.check_button.click()
+    assert "so it goes" in card.status.value
+    card.again_button.click()
+    assert card.order == []
+    choose(card, "first", "third", "second")
+    card.check_button.click()
+    assert "Look at place 2. why third" in card.status.value
+    assert tries(ORDER) == [("first → second → third", "right"), ("first → third → second", "wrong")]
+
+
+def test_a_step_chosen_twice_is_taken_out_again() -> None:
+    card = card_of(ORDER)
+    choose(card, "first", "third")
+    card.buttons.buttons[card.buttons.texts.index("first")].value = False
+    choose(card, "second", "first")
+    assert [card.options()[number] for number in card.order] == ["third", "second", "first"]
+
+
+@pytest.mark.parametrize("lesson", lessons())
+def test_a_saved_page_shows_the_questions_without_their_answers(lesson: str) -> None:
+    page = quiz(lesson)._repr_mimebundle_()
+    assert page["text/markdown"] == page["text/plain"]
+    for question in load(lesson)["questions"]:
+        assert question["ask"].strip() in page["text/plain"]
+        for choice in question.get("choices", []):
+            assert choice["text"].strip() in page["text/plain"]
+            assert choice["why"].strip() not in page["text/plain"]
+        steps = [page["text/plain"].index(step["text"].strip()) for step in question.get("steps", [])]
+        assert not steps or steps != sorted(steps)
+        assert question.get("because", "?!").strip() not in page["text/plain"]
+
+
+def test_another_day_the_quiz_remembers_once_a_browser_shows_it() -> None:
+    first = quiz("03_linear_warmup")
+    asked = [card for card in first.children if isinstance(card, QuestionCard)]
+    store.record("03_linear_warmup", "question", asked[0].question["id"], "a", "wrong")
+    store.record("03_linear_warmup", "question", asked[0].question["id"], "b", "right")
+    store.record("03_linear_warmup", "question", asked[1].question["id"], "a", "wrong")
+    assert all(not card.status.said for card in asked)
+    shown(first.children[-1])
+    assert "right before" in asked[0].status.value
+    assert "tried this one before" in asked[1].status.value
+    assert not asked[2].status.value
+
+
+def test_a_view_opened_later_does_not_wipe_an_explanation() -> None:
+    whole = quiz("03_linear_warmup")
+    card = whole.children[0]
+    card.status.say("You see why")
+    store.record("03_linear_warmup", "question", card.question["id"], "a", "right")
+    shown(whole.children[-1])
+    assert "You see why" in card.status.value
+
+
+def test_a_store_that_fails_is_said_and_the_quiz_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: str) -> None:
+        raise store.StoreError("The disk is full", "Make room.")
+
+    monkeypatch.setattr(store, "record", fail)
+    card = card_of(SINGLE)
+    choose(card, "right one")
+    card.check_button.click()
+    assert "Right." in card.status.value
+    assert "Make room." in card.status.value
+    card.again_button.click()
+    assert not card.check_button.disabled
+
+
+def test_only_the_stores_own_failures_are_caught() -> None:
+    with pytest.raises(ZeroDivisionError):
+        remembered(lambda: 1 / 0, Status())
+
+
+def test_code_and_formulas_render() -> None:
+    asked = card_of(SINGLE).children[0].value
+    assert "<code>a &lt; b</code>" in asked
+    assert r"\(x^2\)" in asked
+
+
+def test_an_unknown_lesson_is_refused() -> None:
+    with pytest.raises(ValueError, match="lesson must be one of"):
+        quiz("03")

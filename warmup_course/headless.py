@@ -1,0 +1,161 @@
+"""JupyterLab in a Chromium without a window: for the tests and the benchmark that need the real thing.
+
+JupyterLab is the one of ``warmup-course lab``, with a home, settings and answers of its own. It is driven by its
+commands, which do not change as often as its menus.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TOKEN = "token"
+# None of these calls out, and none needs a GPU; a sandbox is not to be had in most containers.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+START_SECONDS = 90
+# As long as a cell of a lesson may take when it is executed.
+RUN_SECONDS = 300
+
+
+def find_chromium() -> str | None:
+    """The program, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+@contextmanager
+def chromium() -> Iterator["Browser"]:
+    """A headless browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
+    """``warmup-course lab`` for other lessons than the course's.
+
+    Args:
+        lessons: the folder of the notebooks, named like lessons.
+        folder: an empty one for all that is written, the copies of the lessons in workspace/ included.
+
+    Yields:
+        The server's address.
+    """
+    homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
+    environment = os.environ | {name: str(folder / name) for name in homes} | {"JUPYTER_TOKEN": TOKEN}
+    settings = folder / "JUPYTER_CONFIG_DIR/jupyter_lab_config.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}), "utf-8")
+    code = (
+        "from pathlib import Path; from warmup_course import cli\n"
+        f"cli.LESSONS, cli.WORKSPACE = Path({str(lessons)!r}), Path({str(folder / 'workspace')!r})\n"
+        "cli.main(['lab', '--no-browser', '--port', '0'])"
+    )
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=log, stderr=log)
+    try:
+        yield _address(folder / "JUPYTER_RUNTIME_DIR", server)
+    finally:
+        server.terminate()  # it ends its kernels
+        server.wait(timeout=30)
+
+
+def _address(runtime: Path, server: subprocess.Popen[bytes]) -> str:
+    """The address of the one server whose files are in the folder, once it answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        for path in runtime.glob("jpserver-*.json"):
+            try:
+                return str(json.loads(path.read_text("utf-8"))["url"])
+            except ValueError:  # it is being written
+                pass
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start; see the log in {runtime.parent}")
+
+
+class OpenNotebook:
+    """A notebook, open in JupyterLab in a page of its own.
+
+    Args:
+        page: an empty page.
+        address: of the server.
+        name: of the notebook in its folder.
+
+    Attributes:
+        page: the page.
+        problems: what the browser complained about, and requests to anything but the server.
+    """
+
+    def __init__(self, page: "Page", address: str, name: str) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        self._watch(address)
+        page.goto(f"{address}lab/tree/{name}?reset&token={TOKEN}")
+        page.wait_for_function(
+            "path => window.jupyterapp?.shell?.currentWidget?.context?.path === path",
+            arg=name,
+            timeout=1000 * START_SECONDS,
+        )
+        self.do("await panel.context.ready; await panel.sessionContext.ready;")
+
+    def _watch(self, address: str) -> None:
+        server = address.partition("//")[2]
+
+        def check(url: str) -> None:
+            if not url.partition("//")[2].startswith(server) and not url.startswith(("data:", "blob:")):
+                self.problems.append(f"asks {url}")
+
+        self.page.on("request", lambda request: check(request.url))
+        self.page.on("websocket", lambda socket: check(socket.url))
+        self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        self.page.on(
+            "console", lambda said: self.problems.append(f"console: {said.text}") if said.type == "error" else None
+        )
+
+    def do(self, script: str, argument: Any = None, seconds: float = START_SECONDS) -> Any:
+        """Run JavaScript that knows ``app``, the notebook's ``panel`` and ``argument``; what it returns.
+
+        Raises:
+            playwright.sync_api.Error: if it fails, or takes longer than this.
+        """
+        body = f"""async ([argument, milliseconds]) => {{
+            const app = window.jupyterapp;
+            const panel = app.shell.currentWidget;
+            const late = new Promise((_, fail) => setTimeout(() => fail(new Error("out of time")), milliseconds));
+            return Promise.race([(async () => {{ {script} }})(), late]);
+        }}"""
+        return self.page.evaluate(body, [argument, 1000 * seconds])
+
+    def run_all(self) -> bool:
+        """Run all cells; whether all ran to their end."""
+        ran: bool = self.do("return app.commands.execute('notebook:run-all-cells');", seconds=RUN_SECONDS)
+        return ran
+
+    def restart(self) -> None:
+        """Give the notebook a fresh kernel."""
+        self.do("await panel.sessionContext.restartKernel();")
+
+    def value(self, expression: str) -> str:
+        """The repr of a Python expression in the notebook's kernel."""
+        script = """
+            const content = { code: "", store_history: false, user_expressions: { it: argument } };
+            const reply = await panel.sessionContext.session.kernel.requestExecute(content).done;
+            const { it } = reply.content.user_expressions;
+            if (it.status !== "ok") throw new Error(`${argument}: ${it.ename}: ${it.evalue}`);
+            return it.data["text/plain"];
+        """
+        value: str = self.do(script, expression)
+        return value
