@@ -2,11 +2,10 @@
 
 import inspect
 
-import numpy as np
 import pytest
 import torch
+from keys import RIGHT, WRONG
 
-from warmup_course import Schedule
 from warmup_course.classroom import store
 from warmup_course.classroom.exercises import EXERCISES, exercise
 from warmup_course.classroom.exercises.checker import DONE, NOT_ATTEMPTED, NOT_YET, Exercise
@@ -14,84 +13,6 @@ from warmup_course.classroom.exercises.checker import DONE, NOT_ATTEMPTED, NOT_Y
 
 def nothing_yet(*arguments):
     """A starter cell."""
-
-
-def hessian(x):
-    return x.T @ x / len(x)
-
-
-# exercise -> (answer, a word of the reason that it must be given)
-WRONG = {
-    "01_learning_rate_basics/highest_lr": [
-        (lambda c: 1 / max(c), "in one step"),
-        (lambda c: 2 / min(c), "flattest"),
-        (lambda c: 2 / c[0], "first weight alone"),
-        (lambda c: 2 / c[-1], "last weight alone"),
-        (lambda c: 2 / (max(c) + min(c)), "fastest for the pair"),
-        (lambda c: 2 / np.mean(c), "average"),
-        (lambda c: 2 / sum(c), "add up"),
-        (lambda c: 0.3, "expected 0.25"),
-        (lambda c: c["a"], "TypeError"),
-        (lambda c: "high", "not a number"),
-        (lambda: 1, "TypeError"),
-        (0.2, "should be a function"),
-    ],
-    "01_learning_rate_basics/valley": [
-        (0.01, "Go higher"),
-        (0.03, "Go higher"),
-        (0.039, "Go lower"),
-        (0.04, "never arrives"),
-        (0.5, "never arrives"),
-        (0.0, "above 0"),
-        (-0.01, "above 0"),
-        (float("nan"), "above 0"),
-        ("0,0385", "not a number"),
-    ],
-    "02_high_lr_instability/lr_limit": [
-        (lambda x: 2 / torch.linalg.eigvalsh(hessian(x))[0], "sorts upwards"),
-        (lambda x: 2 / torch.linalg.eigvalsh(x.T @ x)[-1], "divide by the number of rows"),
-        (lambda x: 1 / torch.linalg.eigvalsh(hessian(x))[-1], "The limit is higher"),
-        (lambda x: torch.linalg.eigvalsh(hessian(x))[-1], "the sharpness itself"),
-        (lambda x: 2 / hessian(x).trace(), "trace"),
-        (lambda x: 2 / torch.linalg.svdvals(x)[0], "singular value"),
-        (lambda x: torch.linalg.eigvalsh(hessian(x)), "not a number"),
-        (lambda x: x @ x, "RuntimeError"),
-    ],
-    "03_linear_warmup/ramp": [
-        (lambda step, w: min(step / w, 1) if w else 1, "counts from 1"),
-        (lambda step, w: (step + 1) / w if w else 1, "above the peak"),
-        (lambda step, w: 1.0, "has to come first"),
-        (lambda step, w: 0.0 if step < w else 1.0, "rises at every step"),
-        (lambda step, w: min((step + 1) / w, 1), "ZeroDivisionError"),
-        (lambda step, w: 0.5, "expected 0.4"),
-        (lambda step: step, "TypeError"),
-        (0.1, "should be a function"),
-    ],
-    "03_linear_warmup/ramp_from_zero": [
-        (lambda step, w: min((step + 1) / w, 1) if w else 1, "counts from 0"),
-        (lambda step, w: step / w if w else 1, "above the peak"),
-        (lambda step, w: min(step / w, 1), "ZeroDivisionError"),
-        (lambda step, w: 1 - min(step / w, 1) if w else 1, "what is missing"),
-        (lambda step, w: 1.0, "has to come first"),
-    ],
-}
-# Right answers that are not the solution's words.
-RIGHT = {
-    "01_learning_rate_basics/highest_lr": [lambda c: 2 / np.max(c), lambda c: min(2 / h for h in c)],
-    "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038],
-    "02_high_lr_instability/lr_limit": [
-        lambda x: 2 * len(x) / torch.linalg.matrix_norm(x, 2).item() ** 2,
-        lambda x: 2 / np.linalg.eigvalsh(hessian(x).numpy()).max(),
-    ],
-    "03_linear_warmup/ramp": [
-        lambda step, w: Schedule(2000, w, decay="constant")(step),
-        lambda step, w: 1 if step >= w else (1 + step) / w,
-    ],
-    "03_linear_warmup/ramp_from_zero": [
-        lambda step, w: Schedule(2000, w, decay="constant", count_from=0)(step),
-        lambda step, w: np.interp(step, [0, max(w, 1e-9)], [0, 1]) if w else 1,
-    ],
-}
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
     environment = os.environ | {name: str(folder / name) for name in homes} | {"JUPYTER_TOKEN": TOKEN}
     settings = folder / "JUPYTER_CONFIG_DIR/jupyter_lab_config.json"
-    settings.parent.mkdir(parents=True)
+    for name in homes:
+        (folder / name).mkdir(parents=True)
+    settings = folder / "JUPYTER_CONFIG_DIR/jupyter_lab_config.json"
     settings.write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}), "utf-8")
     code = (
         "from pathlib import Path; from warmup_course import cli\n"
@@ -143,6 +145,10 @@ class OpenNotebook:
         """Run all cells; whether all ran to their end."""
         ran: bool = self.do("return app.commands.execute('notebook:run-all-cells');", seconds=RUN_SECONDS)
         return ran
+
+    def write(self, number: int, source: str) -> None:
+        """Put another source into a cell."""
+        self.do("panel.content.widgets[argument[0]].model.sharedModel.setSource(argument[1]);", [number, source])
 
     def restart(self) -> None:
         """Give the notebook a fresh kernel."""

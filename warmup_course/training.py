@@ -170,12 +170,17 @@ def outcome(
     return np.select(conditions, ["diverged", "stalled", "trained"], default="slow")
 
 
-def train(config: TrainConfig, progress: Callable[[range], Iterable[int]] = iter) -> History:
+def train(
+    config: TrainConfig,
+    progress: Callable[[range], Iterable[int]] = iter,
+    on_start: Callable[[nn.Module, torch.optim.Optimizer], None] | None = None,
+) -> History:
     """Train one model.
 
     Args:
         config: what to train.
         progress: wraps the range of epochs while they are counted through, such as ``tqdm``.
+        on_start: is given the model and the optimizer before the first step, such as ``Probe.watch``.
 
     Raises:
         ValueError: if batch_size exceeds the training rows.
@@ -191,6 +196,8 @@ def train(config: TrainConfig, progress: Callable[[range], Iterable[int]] = iter
     optimizer = config.make_optimizer(model.parameters(), lr=config.peak_lr)
     scheduler = lambda_lr(optimizer, config.schedule)
     history = History(chance=1 / data.n_classes, trained_above=config.trained_above)
+    if on_start is not None:
+        on_start(model, optimizer)
 
     for _ in progress(range(math.ceil(config.total_steps / len(loader)))):
         model.train()

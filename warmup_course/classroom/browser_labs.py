@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Self
 
 import anywidget
@@ -212,7 +213,7 @@ end_factor=0.0, count_from=1), True)
 
     def snapshot(self) -> Figure:
         figure = Figure(figsize=(9, 3.6), layout="constrained")
-        ax, message = figure.subplots(), schedule_message(self.schedule)
+        ax, message = figure.subplots(), fill(schedule_message(self.schedule), 62)
         plots.lr_curves({"now": self.schedule}, self.peak_lr, message, ax)
         bare, colours = self.schedule.warmup_steps == 0, (plots.WITH_WARMUP, plots.WITHOUT_WARMUP)
         if self.compared:
@@ -425,7 +426,8 @@ class QuadraticLab(BrowserLab):
         right.plot(np.clip(np.nan_to_num(loss, nan=np.inf), 1e-6, 1e3), color=plots.WITH_WARMUP, marker="o")
         right.set(xlabel="step", ylabel="loss (log scale)", yscale="log", ylim=(1e-6, 1e3))
         limit = min(stability_limit(curvature, self.momentum) for curvature in self.curvatures)
-        figure.suptitle(f"{self.message}\nLR {_short(self.lr)}, limit {_short(limit)}")
+        title = fill(f"{self.message} (LR {_short(self.lr)}, limit {_short(limit)})", 62)
+        figure.suptitle(title, x=0.01, horizontalalignment="left", fontweight="bold")
         return figure
 
 
@@ -526,7 +528,9 @@ class StabilityLab(BrowserLab):
         left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=3))
         shown = [warmup, 0] if self._contrast else [warmup]
         arms = {plots.warmup_label(steps): self._runs.sel(peak_lr=lr, warmup_steps=steps) for steps in shown}
-        plots.loss_by_step(arms, self.message, right)
+        plots.loss_by_step(arms, fill(self.message, 42), right)
+        for curve in right.lines:
+            curve.set_zorder(2 + (curve.get_color() == plots.WITH_WARMUP))
         return figure
 
 

@@ -87,7 +87,7 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
     """The training loss of every run, one thin line a seed, one colour and style an arm; a cross marks divergence.
 
     Args:
-        arms: label -> runs of a sweep with the dimensions "seed" and "step"; see arm_colours for the labels.
+        arms: label -> runs of a sweep with the dimensions "seed" and "step"; see arm_looks for the labels.
         title: the figure's message.
     """
     ax = ax or plt.subplots()[1]

@@ -214,8 +214,10 @@ class Axes {
     set(this.inner, { x: box.left, y: box.top, width: box.width, height: box.height });
     const right = box.left + box.width;
     const bottom = box.top + box.height;
-    const xs = x.ticks ?? (x.log ? powers(x.from, x.to, box.width / 50) : ticks(x.from, x.to, box.width / 60, x.nearest));
-    const ys = y.ticks ?? (y.log ? powers(y.from, y.to, box.height / 40) : ticks(y.from, y.to, box.height / 45));
+    const marks = ({ from, to, log, ticks: given, nearest }, about) =>
+      given ?? (log ? powers(from, to, about) : ticks(from, to, about, nearest));
+    const xs = marks(x, box.width / 60);
+    const ys = marks(y, box.height / 45);
     this.xTexts(xs.length).forEach((text, i) => {
       set(text, { x: pixel(box.left + this.x(xs[i])), y: bottom + 17 });
       say(text, x.log ? powerText(xs[i]) : short(xs[i]));

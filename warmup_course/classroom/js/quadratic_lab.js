@@ -21,7 +21,7 @@ export function descend({ lr, curvatures, momentum, start, steps }) {
   return path;
 }
 
-/** The first step from which on all distances to the minimum are at most 1 % of the first; null: not within the path. */
+/** The first step from which on the path stays within 1 % of its first distance to the minimum; null: not in it. */
 export function arrival(path) {
   const square = (weights) => weights.reduce((sum, weight) => sum + weight * weight, 0);
   const near = 1e-4 * square(path[0]);
@@ -32,7 +32,7 @@ export function arrival(path) {
 /** The highest LR that does not diverge. */
 export const stabilityLimit = (curvature, momentum) => (2 * (1 + momentum)) / curvature;
 
-/** What one weight does, from the eigenvalues z of its update: z ** 2 - (1 + momentum - lr * curvature) z + momentum = 0. */
+/** What a weight does, from its update's eigenvalues z: z ** 2 - (1 + momentum - lr * curvature) z + momentum = 0. */
 export function verdict(lr, curvature, momentum, steps) {
   const sum = 1 + momentum - lr * curvature;
   const under = sum * sum - 4 * momentum;
@@ -93,8 +93,9 @@ function strip(picture, dimensions) {
   const axes = new Axes(picture);
   const safe = svg("rect", { class: "wc-safe" });
   const unsafe = svg("svg", { y: 0, height: 28, overflow: "hidden" });
-  unsafe.append(svg("path", { class: "wc-unsafe", d: Array.from({ length: 120 }, (_, i) => `M${9 * i} 0l-28 28`).join("") }));
-  const words = pool(axes.inner, () => svg("text", { class: "wc-halo", "text-anchor": "middle", "font-weight": "bold" }));
+  const stripes = Array.from({ length: 120 }, (_, i) => `M${9 * i} 0l-28 28`).join("");
+  unsafe.append(svg("path", { class: "wc-unsafe", d: stripes }));
+  const words = pool(axes.inner, () => svg("text", { class: "wc-halo wc-zone", "text-anchor": "middle" }));
   const marks = Array.from({ length: dimensions }, () => [
     svg("path", { stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": "5 3" }),
     svg("text", { class: "wc-halo" }),
@@ -128,7 +129,7 @@ function strip(picture, dimensions) {
     const names = dimensions === 1 ? ["settles", "diverges"] : ["both settle", "one diverges", "both diverge"];
     words(names.length).forEach((word, i) => {
       const room = edges[i + 1] - edges[i];
-      show(word, room > 100);
+      show(word, room > 9 * names[i].length);
       set(word, { x: pixel(edges[i] + room / 2), y: band / 2 + 5 });
       say(word, names[i]);
     });
@@ -152,10 +153,10 @@ function render(context) {
   const dimensions = model.get("defaults").curvatures.length;
   return openLab(context, "Descent lab", (change) => {
     let settings;
-    const set1 = (name, i) => (value) => change({ ...settings, [name]: settings[name].with(i, value) });
+    const moveOne = (name, i) => (value) => change({ ...settings, [name]: settings[name].with(i, value) });
     const each = (name, scale, text) =>
       Array.from({ length: dimensions }, (_, i) =>
-        slider(dimensions === 1 ? text : `${text} of weight ${i + 1}`, scale, set1(name, i)),
+        slider(dimensions === 1 ? text : `${text} of weight ${i + 1}`, scale, moveOne(name, i)),
       );
     const hundredths = {
       min: 0,
@@ -164,7 +165,13 @@ function render(context) {
       position: (value) => Math.round(100 * value),
       text: short,
     };
-    const tenths = { ...hundredths, min: 1, max: 20, value: (p) => p / 10, position: (value) => Math.round(10 * value) };
+    const tenths = {
+      min: Math.round(10 * limits.start[0]),
+      max: Math.round(10 * limits.start[1]),
+      value: (position) => position / 10,
+      position: (value) => Math.round(10 * value),
+      text: short,
+    };
     const controls = {
       lr: slider("learning rate", logScale(...limits.lr, 100, 3), (lr) => change({ ...settings, lr })),
       momentum: slider("momentum", hundredths, (momentum) => change({ ...settings, momentum })),
@@ -211,15 +218,17 @@ function render(context) {
       left.place(panel, { from: -reach, to: reach, ...across }, up);
       drawBowl(left, curvatures, reach);
       const gone = path.findIndex((weights) => !weights.every((weight) => Math.abs(weight) < 50 * reach));
-      const seen = gone < 0 ? path : path.slice(0, gone);
-      const points = seen.map((weights) => [left.x(weights[0]), left.y(dimensions === 1 ? lossOf(weights) : weights[1])]);
+      const seen = gone < 0 ? path : path.slice(0, gone + 1);
+      const points = seen
+        .map((weights) => [left.x(weights[0]), left.y(dimensions === 1 ? lossOf(weights) : weights[1])])
+        .map((point) => point.map((place) => clamp(place, -1e6, 1e6)));
       drawPath(points);
       set(ring, { cx: pixel(points[0][0]), cy: pixel(points[0][1]) });
 
       right.place(
         second,
         { from: -0.02 * steps, to: 1.02 * steps, name: "step", nearest: 1 },
-        { from: 0.6 * LOSSES[0], to: LOSSES[1], log: true, name: "loss (log scale)" },
+        { from: LOSSES[0] / 2, to: LOSSES[1] * 2, log: true, name: "loss (log scale)" },
       );
       drawLoss(
         path.map((weights, step) => {

@@ -161,7 +161,7 @@ function numberTable() {
   const rowNames = [
     ...[html("td", { class: "wc-first" }), html("td")],
     ...CURSORS.map(([, name, d]) => rowName(picture(d), name)),
-    rowName("LR budget (sum over all steps)"),
+    rowName("LR budget (sum)"),
   ];
   const rows = rowNames.map((name, i) => html("tr", {}, name, ...now.rows[i], ...other.rows[i]));
   const table = html("table", { class: "wc-numbers" });

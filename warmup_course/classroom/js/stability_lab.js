@@ -54,7 +54,8 @@ function cellGrid({ peak_lr, warmup_steps, outcomes, colours, title }, chosen) {
   const rows = peak_lr.map((lr, i) => html("tr", {}, head("row", lrText(lr)), ...cells[i])).reverse();
   const foot = html("tr", {}, html("td"), ...warmup_steps.map((warmup) => head("col", String(warmup))));
   const name = html("tr", {}, html("td"), html("th", { colspan: warmup_steps.length }, "warmup steps"));
-  const grid = html("table", { role: "grid", class: "wc-map", "aria-label": `${title}: peak LR up, warmup steps across` });
+  const label = `${title}: peak LR up, warmup steps across`;
+  const grid = html("table", { role: "grid", class: "wc-map", "aria-label": label });
   grid.append(html("tr", {}, html("th", { class: "wc-first" }, "peak LR")), ...rows, foot, name);
   let at = [0, 0];
 

@@ -1,0 +1,389 @@
+"""The lessons and their widgets as a learner meets them: in the real JupyterLab, in a real browser."""
+
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from conftest import (
+    CELLS,
+    EXERCISE,
+    LESSONS,
+    PREDICTION,
+    PROGRESS,
+    QUADRATIC,
+    QUIZ,
+    REVEAL,
+    SCHEDULE,
+    SLIDER,
+    STABILITY,
+    TRAINING,
+)
+
+from warmup_course.classroom import store
+from warmup_course.classroom.quiz import load
+from warmup_course.headless import OpenNotebook, find_chromium
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is missing: pip install -e .[test]"),
+    pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium"),
+    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="beside other tests, a browser is too slow"),
+]
+
+LESSON = "03_linear_warmup"  # the one that EVERYTHING pretends to be
+QUESTIONS = load(LESSON)["questions"]
+
+# What a lab shows, controls left out. ipywidgets give an image a new address when it changes.
+PICTURE = """lab => {
+    const parts = [...lab.querySelectorAll("img, svg[role=img], .wc-numbers, .wc-map")];
+    return parts.map(part => part.src ?? part.outerHTML).join("\\n");
+}"""
+
+
+def cell(notebook: OpenNotebook, source: str):
+    return notebook.page.locator(".jp-Notebook .jp-Cell").nth(CELLS.index(source))
+
+
+def output(notebook: OpenNotebook, source: str):
+    return cell(notebook, source).locator(".jp-Cell-outputArea")
+
+
+def says(place, text: str) -> None:
+    """Wait for a text, however it is wrapped."""
+    words = r"\s+".join(re.escape(word) for word in text.split())
+    place.filter(has_text=re.compile(words)).first.wait_for()
+
+
+def plain(markdown: str) -> str:
+    return re.sub(r"[*`]", "", markdown)
+
+
+def control(lab, name: str):
+    named = lab.page.get_by_text(name, exact=True)
+    return lab.locator(".wc-control, .widget-slider").filter(has=named)
+
+
+HANDLE = "input[type=range], .noUi-handle"
+VALUE = "handle => handle.value ?? handle.getAttribute('aria-valuenow')"
+
+
+def press(handle, *keys: str) -> None:
+    handle.focus()
+    for key in keys:
+        handle.page.keyboard.press(key)
+
+
+def has_changed(lab, picture: str) -> None:
+    script = f"([lab, before]) => ({PICTURE})(lab) !== before"
+    lab.page.wait_for_function(script, arg=[lab.element_handle(), picture])
+
+
+def assert_all_sliders_move(notebook: OpenNotebook) -> int:
+    """Move each slider with the arrow keys, and see its lab's picture change; the number of sliders."""
+    for decay in notebook.page.get_by_label("decay shape").all():
+        decay.select_option("cosine")  # without a decay, two sliders of that lab have nothing to do
+    handles = notebook.page.locator(HANDLE).all()
+    for handle in handles:
+        lab = handle.locator("xpath=ancestor::*[contains(concat(' ', @class, ' '), ' wc-lab ') or .//img][1]")
+        picture, value = lab.evaluate(PICTURE), handle.evaluate(VALUE)
+        press(handle, "ArrowRight")
+        if handle.evaluate(VALUE) == value:  # it was at its end
+            press(handle, "ArrowLeft")
+        assert handle.evaluate(VALUE) != value
+        has_changed(lab, picture)
+    return len(handles)
+
+
+# ---- lessons --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(LESSONS.glob("*.ipynb"))])
+def test_a_lesson_runs_and_its_sliders_move(name: str, opened):
+    lesson = opened(name)
+    assert lesson.run_all()
+    assert lesson.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    lesson.page.locator(HANDLE).first.wait_for()
+    assert_all_sliders_move(lesson)
+    assert lesson.problems == []
+
+
+# ---- labs -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_arrow_keys_move_every_slider(everything):
+    page = everything.page
+    page.locator(".wc-lab").nth(2).wait_for()
+    assert assert_all_sliders_move(everything) == page.locator(HANDLE).count() == 6 + 6 + 2 + 5 + 2
+    assert everything.problems == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "sentence"),
+    [
+        (SCHEDULE, "peak LR", "highest {} at step 9"),
+        (QUADRATIC, "learning rate", "at LR {}."),
+        (STABILITY, "peak LR", "Peak LR {}: "),
+        (TRAINING, "warmup steps", "{} warmup steps: "),
+        (SLIDER, "power", "to the power of {}"),
+    ],
+    ids=lambda value: value.partition(" =")[0].split()[-1] if "=" in value else None,
+)
+def test_a_dragged_slider_ends_where_it_is_let_go(source: str, name: str, sentence: str, everything):
+    page, lab = everything.page, output(everything, source)
+    slider = control(lab, name)
+    handle, readout = slider.locator(HANDLE), slider.locator(".wc-value, .widget-readout")
+    handle.scroll_into_view_if_needed()
+    track = slider.locator("input[type=range], .noUi-target").bounding_box()
+    place = handle.bounding_box()
+    middle = track["y"] + track["height"] / 2
+    if place == track:  # a native slider, whose knob is no element; it can be seized anywhere
+        place = {"x": track["x"] + track["width"] / 2, "width": 0}
+    picture, seen = lab.evaluate(PICTURE), {readout.inner_text()}
+    page.mouse.move(place["x"] + place["width"] / 2, middle)
+    page.mouse.down()
+    for share in (0.3, 0.9, 0.1, 0.2, 0.35, 0.5, 0.6, 0.7, 0.75, 0.8):  # faster than a lab that trains
+        page.mouse.move(track["x"] + share * track["width"], middle)
+        seen.add(readout.inner_text())
+    page.mouse.up()
+    has_changed(lab, picture)
+    assert len(seen) > 3
+    says_anywhere(lab, sentence.format(readout.inner_text()))
+    assert everything.problems == []
+
+
+def says_anywhere(lab, sentence: str) -> None:
+    """Wait for a sentence in a lab's text, or in what it tells a screen reader about its picture."""
+    script = """([lab, sentence]) =>
+        [lab, ...lab.querySelectorAll("svg")].some(part =>
+            `${part.innerText} ${part.getAttribute("aria-label")}`.includes(sentence))"""
+    lab.page.wait_for_function(script, arg=[lab.element_handle(), sentence])
+
+
+def test_the_kernel_knows_what_was_moved_and_tells_when_a_goal_is_reached(everything):
+    lab = output(everything, SCHEDULE)
+    press(control(lab, "warmup steps").locator(HANDLE), *["ArrowRight"] * 10)
+    says(lab, "Goal: 20 warmup steps ✔ reached")
+    assert everything.value("schedule_lab.schedule.warmup_steps") == "20"
+
+    lab = output(everything, SLIDER)
+    press(control(lab, "power").locator(HANDLE), *["ArrowRight"] * 2)
+    says(lab, "the power of 3 — reached ✔")
+    lab.get_by_role("button", name="Reset").click()
+    says(lab, "the power of 3 — not yet")
+
+
+def test_the_map_is_walked_with_the_arrow_keys(everything):
+    lab = output(everything, STABILITY)
+    lab.get_by_role("gridcell", selected=True).focus()
+    for key in ("ArrowDown", "ArrowRight"):
+        everything.page.keyboard.press(key)
+    says_anywhere(lab, "Peak LR 0.125: ")
+    says_anywhere(lab, "with 32 warmup steps")
+
+
+# ---- cards ----------------------------------------------------------------------------------------------------------
+
+
+def card(notebook: OpenNotebook, question: dict):
+    """The card of a question: the innermost box with its number and a button to check it."""
+    number = f"{QUESTIONS.index(question) + 1} of {len(QUESTIONS)}."
+    boxes = output(notebook, QUIZ).locator(".widget-vbox").filter(has_text=number)
+    return boxes.filter(has=notebook.page.get_by_role("button", name="Check")).last
+
+
+def test_a_question_is_answered_with_the_keyboard_alone(everything):
+    question = next(question for question in QUESTIONS if question["kind"] == "single")
+    right = [bool(choice.get("right")) for choice in question["choices"]]
+    asked, keyboard = card(everything, question), everything.page.keyboard
+    buttons = asked.get_by_role("button")
+
+    def choose(number: int, key: str) -> None:
+        """From the button A to a choice, and from there to Check."""
+        for _ in range(number):
+            keyboard.press("Tab")
+        keyboard.press(key)
+        for _ in range(len(right) - number):
+            keyboard.press("Tab")
+        keyboard.press(key)
+
+    buttons.first.focus()
+    choose(right.index(False), "Space")
+    says(asked, "✘ Not this time.")
+    says(asked, plain(question["choices"][right.index(False)]["why"]))
+
+    keyboard.press("Tab")
+    keyboard.press("Enter")  # Try again
+    buttons.first.focus()
+    choose(right.index(True), "Enter")
+    says(asked, "✔ Right.")
+    says(asked, plain(question["choices"][right.index(True)]["why"]))
+    assert [event.state for event in store.events(LESSON, "question", question["id"])] == ["wrong", "right"]
+
+
+def test_a_number_is_asked_for(everything):
+    question = next(question for question in QUESTIONS if question["kind"] == "number")
+    asked, keyboard = card(everything, question), everything.page.keyboard
+
+    def answer(number: float) -> None:
+        asked.get_by_role("textbox").click()
+        keyboard.type(str(number))
+        asked.get_by_role("button", name="Check").click()
+
+    answer(question["mistakes"][0]["value"])
+    says(asked, "✘ Not this time. " + plain(question["mistakes"][0]["why"]))
+    asked.get_by_role("button", name="Try again").click()
+    answer(question["answer"])
+    says(asked, "✔ Right. " + plain(question["because"]))
+
+
+def test_an_exercise_is_not_attempted_then_wrong_then_done(everything):
+    says(output(everything, EXERCISE), "Not attempted.")
+
+    def type_and_run(source: str) -> None:
+        cell(everything, EXERCISE).locator(".cm-content").click()
+        everything.page.keyboard.press("Control+A")
+        everything.page.keyboard.insert_text(source)
+        everything.page.keyboard.press("Shift+Enter")
+
+    type_and_run(EXERCISE.replace("...", "min(step / W, 1)"))
+    says(output(everything, EXERCISE), "✘ Not yet.")
+    says(output(everything, EXERCISE), "This ramp counts from 1: its first step has the factor 1 / W.")
+    type_and_run(EXERCISE.replace("...", "min((step + 1) / W, 1) if W else 1"))
+    says(output(everything, EXERCISE), "✔ Done.")
+    says(output(everything, PROGRESS), "0 of 2")  # until it is asked
+    output(everything, PROGRESS).get_by_role("button", name="Refresh").click()
+    says(output(everything, PROGRESS), "1 of 2")
+
+
+def lock_a_prediction(notebook: OpenNotebook) -> None:
+    place = output(notebook, PREDICTION)
+    lock = place.get_by_role("button", name="Lock my prediction")
+    lock.click()
+    says(place, "Choose one first.")
+    place.get_by_role("button", name="A", exact=True).click()
+    place.get_by_role("button", name="B", exact=True).click()  # changed my mind
+    lock.click()
+    says(place, "Locked. Now run the experiment.")
+    assert_locked(notebook)
+
+
+def assert_locked(notebook: OpenNotebook) -> None:
+    place = output(notebook, PREDICTION)
+    assert all(button.is_disabled() for button in place.get_by_role("button").all())
+    assert place.get_by_role("button", pressed=True).all_inner_texts() == ["B"]
+
+
+def test_a_prediction_is_locked_and_compared(everything):
+    lock_a_prediction(everything)
+    cell(everything, REVEAL).locator(".cm-content").click()
+    everything.page.keyboard.press("Shift+Enter")
+    output(everything, REVEAL).get_by_role("button", name="Compare with my prediction").click()
+    says(output(everything, REVEAL), "You predicted: 2 to 5. Measured: 3 of 10 train. ✔ It held.")
+
+
+def test_after_a_restart_the_answers_are_still_there(everything):
+    question = next(question for question in QUESTIONS if question["kind"] == "number")
+    lock_a_prediction(everything)
+    card(everything, question).get_by_role("textbox").fill(str(question["answer"]))
+    card(everything, question).get_by_role("button", name="Check").click()
+    says(card(everything, question), "✔ Right.")
+
+    everything.restart()
+    assert everything.run_all()
+    says(output(everything, PREDICTION), "Locked.")
+    assert_locked(everything)
+    says(card(everything, question), "✔ You have answered this one right before.")
+    says(output(everything, PROGRESS), f"1 of {len(QUESTIONS)}")
+    says(output(everything, PROGRESS), "0 of 1 held")
+    assert everything.problems == []
+
+
+# ---- looks ----------------------------------------------------------------------------------------------------------
+
+# Each text in an element: whether it is cut off, lies on another, or is hard to tell from its background.
+UNREADABLE = """root => {
+    const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgba = colour => {
+        paint.clearRect(0, 0, 1, 1);
+        paint.fillStyle = colour;
+        paint.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = paint.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
+    const behind = element => {
+        if (!element) return [255, 255, 255, 1];
+        const own = rgba(getComputedStyle(element).backgroundColor);
+        return own[3] === 1 ? own : over(own, behind(element.parentElement));
+    };
+    const luminance = ([r, g, b]) => {
+        const linear = v => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    };
+    const contrast = (one, other) => {
+        const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const found = [];
+    const inPictures = [];
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const [text, element] = [walker.currentNode, walker.currentNode.parentElement];
+        const range = document.createRange();
+        range.selectNodeContents(text);
+        const place = range.getBoundingClientRect();
+        if (!text.data.trim() || !place.width || element.closest(".wc-spoken, option, .MJX_Assistive_MathML")) continue;
+        for (let box = element; box !== root; box = box.parentElement) {
+            if (getComputedStyle(box).overflowX === "visible") continue;
+            const { left, right, top, bottom } = box.getBoundingClientRect();
+            const cut = Math.max(left - place.left, place.right - right, top - place.top, place.bottom - bottom);
+            if (cut > 2 || (box.clientWidth && box.scrollWidth > box.clientWidth + 1)) {
+                found.push(`cut off by ${box.className.baseVal ?? box.className}: ${text.data}`);
+            }
+        }
+        const drawing = element.closest("svg[role=img]");
+        if (drawing) {
+            for (const [other, there] of inPictures) {
+                const wide = Math.min(place.right, there.right) - Math.max(place.left, there.left);
+                const high = Math.min(place.bottom, there.bottom) - Math.max(place.top, there.top);
+                if (wide > 2 && high > 4) found.push(`overlap: ${text.data} and ${other}`);
+            }
+            inPictures.push([text.data, place]);
+        }
+        if (element.closest(":disabled, [aria-disabled=true]")) continue;
+        const style = getComputedStyle(element);
+        const ground = behind(element);
+        const ink = over(rgba(element instanceof SVGElement ? style.fill : style.color), ground);
+        const ratio = contrast(ink, ground);
+        if (ratio < 4.5) found.push(`contrast ${ratio.toFixed(2)}: ${text.data}`);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("theme", "width"), [("JupyterLab Light", 1280), ("JupyterLab Dark", 1024)], ids=["light", "dark and narrow"]
+)
+def test_all_texts_can_be_read(theme: str, width: int, everything):
+    page = everything.page
+    set_theme = "await app.commands.execute('apputils:change-theme', { theme: argument });"
+    everything.do(set_theme, theme)
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        page.wait_for_function("dark => (document.body.dataset.jpThemeLight === 'false') === dark", arg="Dark" in theme)
+        page.locator(HANDLE).nth(20).wait_for()
+        card(everything, QUESTIONS[0]).get_by_role("button", name="Check").click()
+        says(card(everything, QUESTIONS[0]), "Choose one first.")
+        found = {}
+        for number, source in enumerate(CELLS):
+            place = output(everything, source)
+            place.scroll_into_view_if_needed()
+            page.wait_for_timeout(500)  # for what is laid out once it is seen
+            found[source] = place.evaluate(UNREADABLE)
+            if folder := os.environ.get("WARMUP_COURSE_SCREENSHOTS"):
+                place.screenshot(path=Path(folder) / f"{theme.split()[1].lower()}_{width}_{number:02}.png")
+        assert {source: problems for source, problems in found.items() if problems} == {}
+    finally:
+        everything.do(set_theme, "JupyterLab Light")
+        page.set_viewport_size({"width": 1280, "height": 900})

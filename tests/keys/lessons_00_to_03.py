@@ -1,0 +1,486 @@
+"""Lessons 00 to 03."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice, product
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from warmup_course import MLP, Schedule, TrainConfig, data, sweep, train
+from warmup_course.classroom.lesson import Lesson
+from warmup_course.classroom.quiz import load
+from warmup_course.training import outcome
+
+# ---- what the keys are computed from ---------------------------------------------------------------------------------
+
+DEEP = TrainConfig(model=lambda: MLP(hidden=[64] * 4), loss="squared_error", device="cpu")  # the demo's network
+TABLE = TrainConfig(
+    data="tabular", model=lambda: MLP(10, 2, hidden=[50], init="torch"), batch_size=32, total_steps=125, device="cpu"
+)  # the network of lesson 01, five epochs
+
+
+def steps_to_arrive(factor: float) -> float:
+    """How many steps bring a weight from 1 to within 0.01 of 0, if each multiplies it by ``factor``."""
+    size = abs(factor)
+    if size >= 1:
+        return math.inf
+    return 1 if size < 0.01 else math.ceil(math.log(0.01) / math.log(size))
+
+
+def steps_to_explode(lr: float, ramp: int) -> float:
+    """When full-batch descent of a linear model on the digits is a thousand times further out than at its start.
+
+    The loss is the squared error. The LR climbs over the first ``ramp`` steps.
+    """
+    digits = data.digits()
+    x = np.c_[digits.x_train.double(), np.ones(len(digits.x_train))]
+    hessian = x.T @ x / len(x)
+    assert 0.265 < 2 / np.linalg.eigvalsh(hessian)[-1] < 0.275  # the limit that the question states
+    pull = x.T @ np.eye(10)[digits.y_train] / len(x)
+    w = np.ones_like(pull)
+    for step in range(2000):
+        w = w - lr * min((step + 1) / max(ramp, 1), 1) * (hessian @ w - pull)
+        if np.abs(w).max() > 1000:
+            return step
+    return math.inf
+
+
+def linear_sharpness(x: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> float:
+    """The largest eigenvalue of the Hessian of a linear model's squared error, by automatic differentiation."""
+    x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1).double()
+
+    def loss(flat: torch.Tensor) -> torch.Tensor:
+        return 0.5 * (x @ flat.view(x.shape[1], -1) - F.one_hot(labels)).square().sum(dim=1).mean()
+
+    hessian = torch.autograd.functional.hessian(loss, weights.flatten())
+    return torch.linalg.eigvalsh(hessian)[-1].item()
+
+
+def sharpness(model: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor) -> float:
+    """The largest eigenvalue of the Hessian of a model's squared error, by power iteration."""
+    weights = list(model.parameters())
+    loss = 0.5 * (model(x) - F.one_hot(labels, 10)).square().sum(dim=1).mean()
+    gradient = torch.nn.utils.parameters_to_vector(torch.autograd.grad(loss, weights, create_graph=True))
+    direction = gradient.detach()
+    for _ in range(10):
+        direction = direction / direction.norm()
+        direction = torch.nn.utils.parameters_to_vector(
+            torch.autograd.grad(gradient, weights, grad_outputs=direction, retain_graph=True)
+        )
+    return direction.norm().item()
+
+
+# ---- number: the answer, then the mistakes as they are listed --------------------------------------------------------
+
+
+def networks_in_this_lesson() -> list[float]:
+    rates, arms, seeds = range(6), range(2), range(10)
+    demo = len(list(product(rates, arms, seeds)))
+    one_arm = len(list(product(rates, seeds)))
+    return [1 + demo + 30, 1 + one_arm + 30, 1 + demo, demo + 30, 1 + demo + 30 + demo, demo]
+
+
+def eighth_step_of_a_ramp() -> list[float]:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 32, total_iters=31)
+    lrs = [0.5 / 32]
+    for _ in range(31):
+        optimizer.step()
+        scheduler.step()
+        lrs.append(optimizer.param_groups[0]["lr"])
+    from_zero = [0.5 * step / 32 for step in range(32)]
+    return [lrs[7], lrs[7] / 0.5, from_zero[7], lrs[8], lrs[0]]
+
+
+def limit_of_three_weights() -> list[float]:
+    curvatures = [0.5, 4.0, 20.0]
+
+    def arrive(lr: float) -> bool:
+        return all(steps_to_arrive(1 - lr * h) < math.inf for h in curvatures)
+
+    low, high = 0.001, 10.0
+    while high - low > 1e-5:
+        middle = (low + high) / 2
+        low, high = (middle, high) if arrive(middle) else (low, middle)
+    return [low, 2 / curvatures[0], 1 / max(curvatures), 2 / np.mean(curvatures), 2 / sum(curvatures), 20 / 2]
+
+
+def epochs_for_the_same_loss() -> list[float]:
+    goal = train(replace(TABLE, peak_lr=0.01, total_steps=4 * 25)).train_loss[-1]
+    losses = train(replace(TABLE, peak_lr=0.002, total_steps=22 * 25)).train_loss
+    return [1 + int(np.argmin(np.abs(np.array(losses) - goal))), 40 * 2, 4 * 2, 40 / 2 / 2]
+
+
+def guessing_among_four() -> list[float]:
+    price = F.cross_entropy(torch.zeros(1, 4), torch.tensor([1])).item()
+    return [price, math.log(2), 1 / 4, 3 / 4, 4 * math.log(2)]
+
+
+def guessing_among_five() -> list[float]:
+    def cost(classes: int) -> float:
+        errors = torch.full((classes,), 1 / classes) - F.one_hot(torch.tensor(0), classes)
+        return errors.square().sum().item() / 2
+
+    return [cost(5), 2 * cost(5), 0.5 * (1 - 1 / 5) ** 2, cost(5) / 5, cost(10), math.log(5)]
+
+
+def lr_at_step_499() -> list[float]:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 1000, total_iters=999)
+    for _ in range(499):
+        optimizer.step()
+        scheduler.step()
+    lr = optimizer.param_groups[0]["lr"]
+    return [lr, 0.1 * 499 / 1000, lr / 0.1, 0.1, 0.1 * (0 + 1) / 1000]
+
+
+def lr_of_batch_60() -> list[float]:
+    per_epoch = [0.01 * min((epoch + 1) / 5, 1) for epoch in range(10) for _ in range(25)]
+    per_batch = [0.01 * min((step + 1) / 125, 1) for step in range(250)]
+    stair = 0.01 / 5
+    return [per_epoch[60], per_batch[60], per_epoch[60] - stair, per_epoch[60] + stair, per_epoch[-1]]
+
+
+NUMBERS: dict[str, Callable[[], list[float]]] = {
+    "networks-in-this-lesson": networks_in_this_lesson,
+    "eighth-step-of-a-ramp": eighth_step_of_a_ramp,
+    "limit-of-three-weights": limit_of_three_weights,
+    "epochs-for-the-same-loss": epochs_for_the_same_loss,
+    "guessing-among-four": guessing_among_four,
+    "guessing-among-five": guessing_among_five,
+    "lr-at-step-499": lr_at_step_499,
+    "lr-of-batch-60": lr_of_batch_60,
+}
+
+
+# ---- single and several: whether each choice holds, in their order ---------------------------------------------------
+
+Choices = list[dict[str, Any]]
+
+
+def what_a_new_seed_changes(_: Choices) -> list[bool]:
+    lessons = [Lesson("00_start_here", "cpu", seed=seed, standard=True) for seed in (0, 1)]
+    seeds = [lesson.seeds(10) for lesson in lessons]
+    weights = [next(replace(DEEP, seed=s[0]).make_model().parameters()) for s in seeds]
+    digits = [replace(DEEP, seed=s[0]).load_data() for s in seeds]
+    batches = [next(iter(rows.train_loader(64, s[0])))[0] for rows, s in zip(digits, seeds, strict=True)]
+    return [
+        not torch.equal(*weights),
+        len(seeds[0]) != len(seeds[1]),
+        not torch.equal(*batches),
+        not torch.equal(digits[0].x_valid, digits[1].x_valid),
+    ]
+
+
+def shared_by_both_arms(_: Choices) -> list[bool]:
+    arms = [replace(DEEP, peak_lr=0.03125, seed=3, warmup_steps=steps) for steps in (0, 32)]
+    weights = [torch.nn.utils.parameters_to_vector(arm.make_model().parameters()) for arm in arms]
+    bare, ramp = (train(arm).lr for arm in arms)
+    return [
+        torch.equal(*weights),
+        math.isclose(bare[4], ramp[4]),
+        math.isclose(bare[149], ramp[149]),
+        math.isclose(np.mean(bare), np.mean(ramp)),
+        len(bare) == len(ramp),
+    ]
+
+
+def eighty_five_percent(choices: Choices) -> list[bool]:
+    return [choice["text"] == outcome(True, 0.85, chance=1 / 10, trained_above=0.9) for choice in choices]
+
+
+def both_lines_at_the_bottom(_: Choices) -> list[bool]:
+    runs = sweep(replace(DEEP, peak_lr=0.03125), warmup_steps=[0, 32], seed=[0, 1, 2], progress=iter)
+    trained = (runs.outcome == "trained").sum("seed")
+    falling = bool((runs.train_loss.diff("epoch").isel(epoch=slice(-2, None)) < 0).all())
+    return [
+        bool(trained.sel(warmup_steps=32) < trained.sel(warmup_steps=0)),
+        not falling,
+        bool((runs.outcome == "diverged").any()),
+        falling and bool((trained == 0).all()),
+    ]
+
+
+def rates_that_arrive(choices: Choices) -> list[bool]:
+    return [steps_to_arrive(1 - 8 * float(choice["text"])) <= 100 for choice in choices]
+
+
+def barely_below_ln_2(_: Choices) -> list[bool]:
+    creeping = replace(TABLE, peak_lr=0.0003)
+    tries = [
+        replace(creeping, model=lambda: MLP(10, 2, hidden=[200], init="torch")),
+        replace(creeping, peak_lr=0.003),
+        replace(creeping, peak_lr=0.00003),
+        replace(creeping, seed=1),
+    ]
+    losses = [train(attempt).train_loss for attempt in tries]
+    gains = [loss[0] - loss[-1] for loss in losses]
+    return [gain > 2 * sorted(gains)[-2] for gain in gains]  # one stands out
+
+
+def which_are_catapults(choices: Choices) -> list[bool]:
+    runs = [[float(number) for number in re.findall(r"\d+(?:\.\d+)?", choice["text"])] for choice in choices]
+    return [highest > 2 * first and step < 20 and last < first / 4 for first, highest, step, last in runs]
+
+
+def what_moves_the_limit(_: Choices) -> list[bool]:
+    rows = data.tabular()
+    x, y, zeros = rows.x_train, rows.y_train, torch.zeros(11, 2, dtype=torch.float64)
+    as_it_is = linear_sharpness(x, y, zeros)
+
+    def moved(x: torch.Tensor = x, y: torch.Tensor = y, weights: torch.Tensor = zeros) -> bool:
+        return abs(linear_sharpness(x, y, weights) / as_it_is - 1) > 0.01
+
+    ramp_moves_it = steps_to_explode(0.28, ramp=50) == math.inf
+    batches = [moved(xb, yb) for xb, yb in islice(rows.train_loader(64, seed=0), 5)]
+    return [moved(weights=zeros + 3), moved(x=2 * x), moved(y=y.flip(0)), ramp_moves_it, all(batches)]
+
+
+def ramp_above_the_limit(_: Choices) -> list[bool]:
+    at_once, *ramped = [steps_to_explode(0.28, ramp) for ramp in (0, 50, 500)]
+    trains = max(ramped) == math.inf
+    return [trains, trains, at_once < min(ramped) <= max(ramped) < math.inf, min(ramped) < at_once]
+
+
+def which_climb_linearly(choices: Choices) -> list[bool]:
+    def linear(text: str) -> bool:
+        code = compile(text.strip("`").removeprefix("lr = "), "choice", "eval")
+        lrs = [eval(code, {"min": min, "step": step}) for step in range(5000)]
+        climbs = np.diff(lrs[:1000])
+        level = np.allclose(lrs[1000:], 0.1)
+        return bool(level and climbs.min() > 0 and np.allclose(climbs, climbs[0]))
+
+    return [linear(choice["text"]) for choice in choices]
+
+
+def reading_the_map(_: Choices) -> list[bool]:
+    [question] = [q for q in load("03_linear_warmup")["questions"] if q["id"] == "reading-the-map"]
+    lines = question["ask"].split("```")[1].strip().splitlines()
+    ramps = [int(word) for word in lines[0].split()]
+    trained = {float(line.split()[0]): [int(word) for word in line.split()[1:]] for line in lines[1:]}
+    enough = {
+        lr: min((w for w, n in zip(ramps, row, strict=True) if n >= 7), default=None) for lr, row in trained.items()
+    }
+    peaks = [lr for lr in sorted(enough) if enough[lr] is not None]
+    return [
+        all((np.diff(row) >= 0).all() for row in trained.values()),
+        all(max(row) >= 7 for row in trained.values()),
+        all(abs(row[1] - row[3]) <= 3 for row in trained.values()),
+        enough[peaks[-1]] > max(enough[lr] for lr in peaks[:-1]),
+    ]
+
+
+CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
+    "what-a-new-seed-changes": what_a_new_seed_changes,
+    "shared-by-both-arms": shared_by_both_arms,
+    "eighty-five-percent": eighty_five_percent,
+    "both-lines-at-the-bottom": both_lines_at_the_bottom,
+    "rates-that-arrive": rates_that_arrive,
+    "barely-below-ln-2": barely_below_ln_2,
+    "which-are-catapults": which_are_catapults,
+    "what-moves-the-limit": what_moves_the_limit,
+    "ramp-above-the-limit": ramp_above_the_limit,
+    "which-climb-linearly": which_climb_linearly,
+    "reading-the-map": reading_the_map,
+}
+
+
+# ---- order: what the steps are sorted by -----------------------------------------------------------------------------
+
+
+def steps_by_learning_rate(texts: Sequence[str]) -> list[float]:
+    def lr(text: str) -> float:
+        match = re.fullmatch(r"Step (\d+) (with|without) warmup, peak ([\d.]+)", text)
+        assert match is not None
+        warmup_steps = 32 if match[2] == "with" else 0
+        return float(match[3]) * Schedule(200, warmup_steps, decay="constant")(int(match[1]) - 1)
+
+    return [lr(text) for text in texts]
+
+
+def first_to_arrive(texts: Sequence[str]) -> list[float]:
+    return [steps_to_arrive(1 - 2 * float(text.removeprefix("LR "))) for text in texts]
+
+
+def course_of_a_catapult(_: Sequence[str]) -> list[float]:
+    """The step at which each thing happens, in the median of four networks."""
+    lr, config = 0.125, TrainConfig(model=lambda: MLP(hidden=[64, 64]), device="cpu")
+    digits, times = config.load_data(), []
+    for seed in range(4):
+        model, losses, sharp = replace(config, seed=seed).make_model(), [], []
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        for x, y in islice(digits.train_loader(64, seed), 10):
+            sharp.append(sharpness(model, digits.x_train[:500], digits.y_train[:500]))
+            loss = 0.5 * (model(x) - F.one_hot(y, 10)).square().sum(dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        too_sharp, high = np.array(sharp) > 2 / lr, np.array(losses) > losses[0] / 10
+        times.append([too_sharp.argmax(), np.argmax(losses), (~too_sharp).argmax(), np.flatnonzero(high)[-1] + 1])
+        assert max(losses) > 2 * losses[0]
+    return [float(time) for time in np.median(times, axis=0)]
+
+
+def two_conventions_by_learning_rate(texts: Sequence[str]) -> list[float]:
+    def lr(text: str) -> float:
+        step = int(re.findall(r"\d+", text)[0])
+        factors = {"`step / W`": step / 5, "`(step + 1) / W`": (step + 1) / 5}
+        meant = [factor for code, factor in factors.items() if code in text] or list(factors.values())
+        lrs = {0.1 * min(factor, 1) for factor in meant}
+        assert len(lrs) == 1
+        return lrs.pop()
+
+    return [lr(text) for text in texts]
+
+
+ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {
+    "steps-by-learning-rate": steps_by_learning_rate,
+    "first-to-arrive": first_to_arrive,
+    "course-of-a-catapult": course_of_a_catapult,
+    "two-conventions-by-learning-rate": two_conventions_by_learning_rate,
+}
+
+
+# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
+
+CLAIMED: dict[str, list[str]] = {
+    "validation-turns": [
+        "LR 1, epoch 5 to 40: the training loss halves, 9 seeds in 10",
+        "its validation loss ends 0.02 above its lowest, every seed",
+    ],
+    "two-loss-tables": [
+        "LR 3: some seed jumps above 1.0, none at the good LR does",
+        "LR 3: at least 8 seeds in 10 train above 90 %",
+        "LR 10: every seed passes 1000 within 15 steps",
+        "too high: no seed ever comes back",
+        "LR 1.1: the loss rises in every epoch, for 9 seeds in 10",
+    ],
+    "reading-a-range-test": [
+        "every range test blows up between LR 3 and 30",
+        "its pick trains every seed below 0.25 in five epochs",
+        "at LR 0.001 the loss falls in each of the forty epochs",
+    ],
+    "fast-then-bouncing": [
+        "LR 1: the training loss falls to a third within three epochs, in 7 of 10 seeds",
+        "LR 0.1, and LR 1 lowered: by less than 0.15",
+    ],
+    "sharpness-of-fifty": [
+        "LR 0.125 is over twice 2 / sharpness for every fresh network",
+        "LR 0.125: in at least 7 of 10 seeds the loss first more than doubles",
+        "yet at least 9 of 10 end below a quarter of the loss they began with",
+        "a single batch can be twice as sharp as the full data",
+    ],
+    "flat-at-045": [
+        "every stalled run ends within 10 % of the loss of guessing",
+        "five times the steps do not wake it",
+        "stalled: hardly a unit of the second layer is on; trained: half of them or more",
+    ],
+    "one-run-at-each-rate": ["hidden layers: some LR loses between a tenth and nine tenths of the seeds"],
+    "why-a-gentle-start-works": [
+        "all five are at least four times flatter than at the start",
+        "LR 0.28 after a 50-step ramp: the loss explodes all the same, within 600 steps",
+        "LR 0.03125 throughout: at most 2 of 10 train in these 200 steps",
+    ],
+    "warmup-is-a-myth": [
+        "warmup wins nothing: median accuracy not 1 point better",
+        "LR 0.25, no warmup: at most 1 of 10 train",
+        "LR 0.25, 32 or 100 steps: at least 9 of 10",
+    ],
+    "what-was-measured-about-warmup": [
+        "with (step + 1) / W it runs at a fifth of the peak",
+        "its training loss is behind on at least 8 of 10 seeds",
+        "LR 0.031, no warmup, 200 steps: at most 1 of 10",
+        "the same with 1000 steps: at least 9 of 10",
+        "LR 0.25, 32 warmup steps, 200 steps: at least 9 of 10",
+    ],
+}
+
+# ---- keys that are matters of wording --------------------------------------------------------------------------------
+
+WORDING = {"what-a-tick-says", "why-start-low"}
+
+# ---- exercises: answers of learners ----------------------------------------------------------------------------------
+
+
+def hessian(x):
+    return x.T @ x / len(x)
+
+
+# exercise -> (answer, a word of the reason that it must be given)
+WRONG = {
+    "01_learning_rate_basics/highest_lr": [
+        (lambda c: 1 / max(c), "in one step"),
+        (lambda c: 2 / min(c), "flattest"),
+        (lambda c: 2 / c[0], "first weight alone"),
+        (lambda c: 2 / c[-1], "last weight alone"),
+        (lambda c: 2 / (max(c) + min(c)), "fastest for the pair"),
+        (lambda c: 2 / np.mean(c), "average"),
+        (lambda c: 2 / sum(c), "add up"),
+        (lambda c: 0.3, "expected 0.25"),
+        (lambda c: c["a"], "TypeError"),
+        (lambda c: "high", "not a number"),
+        (lambda: 1, "TypeError"),
+        (0.2, "should be a function"),
+    ],
+    "01_learning_rate_basics/valley": [
+        (0.01, "Go higher"),
+        (0.03, "Go higher"),
+        (0.039, "Go lower"),
+        (0.04, "never arrives"),
+        (0.5, "never arrives"),
+        (0.0, "above 0"),
+        (-0.01, "above 0"),
+        (float("nan"), "above 0"),
+        ("0,0385", "not a number"),
+    ],
+    "02_high_lr_instability/lr_limit": [
+        (lambda x: 2 / torch.linalg.eigvalsh(hessian(x))[0], "sorts upwards"),
+        (lambda x: 2 / torch.linalg.eigvalsh(x.T @ x)[-1], "divide by the number of rows"),
+        (lambda x: 1 / torch.linalg.eigvalsh(hessian(x))[-1], "The limit is higher"),
+        (lambda x: torch.linalg.eigvalsh(hessian(x))[-1], "the sharpness itself"),
+        (lambda x: 2 / hessian(x).trace(), "trace"),
+        (lambda x: 2 / torch.linalg.svdvals(x)[0], "singular value"),
+        (lambda x: torch.linalg.eigvalsh(hessian(x)), "not a number"),
+        (lambda x: x @ x, "RuntimeError"),
+    ],
+    "03_linear_warmup/ramp": [
+        (lambda step, w: min(step / w, 1) if w else 1, "counts from 1"),
+        (lambda step, w: (step + 1) / w if w else 1, "above the peak"),
+        (lambda step, w: 1.0, "has to come first"),
+        (lambda step, w: 0.0 if step < w else 1.0, "rises at every step"),
+        (lambda step, w: min((step + 1) / w, 1), "ZeroDivisionError"),
+        (lambda step, w: 0.5, "expected 0.4"),
+        (lambda step: step, "TypeError"),
+        (0.1, "should be a function"),
+    ],
+    "03_linear_warmup/ramp_from_zero": [
+        (lambda step, w: min((step + 1) / w, 1) if w else 1, "counts from 0"),
+        (lambda step, w: step / w if w else 1, "above the peak"),
+        (lambda step, w: min(step / w, 1), "ZeroDivisionError"),
+        (lambda step, w: 1 - min(step / w, 1) if w else 1, "what is missing"),
+        (lambda step, w: 1.0, "has to come first"),
+    ],
+}
+# Right answers that are not the solution's words.
+RIGHT = {
+    "01_learning_rate_basics/highest_lr": [lambda c: 2 / np.max(c), lambda c: min(2 / h for h in c)],
+    "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038],
+    "02_high_lr_instability/lr_limit": [
+        lambda x: 2 * len(x) / torch.linalg.matrix_norm(x, 2).item() ** 2,
+        lambda x: 2 / np.linalg.eigvalsh(hessian(x).numpy()).max(),
+    ],
+    "03_linear_warmup/ramp": [
+        lambda step, w: Schedule(2000, w, decay="constant")(step),
+        lambda step, w: 1 if step >= w else (1 + step) / w,
+    ],
+    "03_linear_warmup/ramp_from_zero": [
+        lambda step, w: Schedule(2000, w, decay="constant", count_from=0)(step),
+        lambda step, w: np.interp(step, [0, max(w, 1e-9)], [0, 1]) if w else 1,
+    ],
+}

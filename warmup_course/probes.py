@@ -1,0 +1,259 @@
+"""Measurements of a model at one point of its training, and a recorder that takes them along a run.
+
+The loss functions are those of warmup_course.training or any other that takes (outputs, labels) and gives the mean over
+the rows. The model is measured in the mode it is in; its weights and their ``.grad`` are left alone.
+"""
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from warmup_course.checks import real_number, whole_number
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+def sharpness(
+    model: nn.Module,
+    loss_function: LossFunction,
+    x: Tensor,
+    y: Tensor,
+    *,
+    tolerance: float = 0.01,
+    max_rounds: int = 200,
+    seed: int = 0,
+) -> float:
+    """The largest eigenvalue of the Hessian of the loss: the curvature of the steepest direction.
+
+    Gradient descent on a bowl of this curvature arrives where LR < 2 / sharpness. That limit is for plain gradient
+    descent on these rows; momentum and Adam have other limits.
+
+    Found by the Lanczos method (Golub & Van Loan, Matrix Computations, chapter 10) from products of Hessian and
+    direction, each of which is one differentiation of the gradient. Power iteration would find the eigenvalue of
+    largest size, which at a saddle may be negative.
+
+    Args:
+        model: with n trainable weights.
+        x, y: the rows that the loss is the mean over, (rows, ...) inputs and (rows,) labels.
+        tolerance: stops when the eigenvalue is known to this share of itself. It is mostly far closer.
+        max_rounds: products of Hessian and direction at most.
+        seed: fixes the direction to start from.
+
+    Returns:
+        In units of the loss per squared weight; nan where the weights' gradient is not finite. Where max_rounds are too
+        few there is a RuntimeWarning, and the value is a lower bound.
+
+    Raises:
+        ValueError: for a tolerance that is not positive, max_rounds below 1, or rows that do not fit together.
+
+    The curvature of x^2 - 3 y^2 is 2 along x and -6 along y:
+
+    >>> weights = nn.Linear(2, 1, bias=False)
+    >>> saddle = lambda outputs, y: weights.weight[0, 0] ** 2 - 3 * weights.weight[0, 1] ** 2
+    >>> round(sharpness(weights, saddle, torch.zeros(1, 2), torch.zeros(1)), 4)
+    2.0
+    """
+    if real_number("tolerance", tolerance, 0) == 0:
+        raise ValueError("tolerance must be more than 0, got 0")
+    whole_number("max_rounds", max_rounds, 1)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0))
+    gradient = _gradient(model, loss_function, x, y, create_graph=True)
+
+    # In the basis of directions that the rounds make, the Hessian is tridiagonal.
+    on_diagonal: list[float] = []
+    beside_it: list[float] = []
+    direction = torch.randn(len(gradient), generator=generator, dtype=torch.float64).to(gradient)
+    direction, previous = direction / direction.norm(), torch.zeros_like(direction)
+    for _ in range(max_rounds):
+        product = _flat(torch.autograd.grad(gradient, _weights(model), direction, True, materialize_grads=True))
+        on_diagonal.append((product @ direction).item())
+        product -= on_diagonal[-1] * direction + (beside_it[-1] if beside_it else 0) * previous
+        if not math.isfinite(length := product.norm().item()):
+            return math.nan
+        matrix = np.diag(on_diagonal) + np.diag(beside_it, 1) + np.diag(beside_it, -1)
+        eigenvalues, eigenvectors = np.linalg.eigh(matrix)
+        # The eigenvalue that this one stands for is no further away.
+        distance = length * abs(eigenvectors[-1, -1])
+        rounding = torch.finfo(gradient.dtype).eps * abs(eigenvalues).max()
+        if distance <= max(tolerance * abs(eigenvalues[-1]), rounding):
+            return float(eigenvalues[-1])
+        beside_it.append(length)
+        direction, previous = product / length, direction
+    warnings.warn(
+        f"sharpness is at least {eigenvalues[-1]:.4g}, known to {distance:.2g} after max_rounds={max_rounds}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return float(eigenvalues[-1])
+
+
+def gradient_norm(model: nn.Module, loss_function: LossFunction, x: Tensor, y: Tensor) -> float:
+    """The Euclidean norm of the gradient of the loss on (rows, ...) inputs and (rows,) labels, over all weights."""
+    return _gradient(model, loss_function, x, y).norm().item()
+
+
+def gradient_noise(
+    model: nn.Module,
+    loss_function: LossFunction,
+    x: Tensor,
+    y: Tensor,
+    batch_size: int,
+    *,
+    batches: int = 100,
+    seed: int = 0,
+) -> float:
+    """The simple noise scale of McCandlish et al. 2018 (arXiv 1812.06162), in rows.
+
+    The gradient on a batch of B rows is the gradient g on all rows plus noise. Its expected squared norm is
+    |g|^2 (1 + scale / B): batches far below the scale are mostly noise, batches far above it waste rows.
+
+    scale = tr(C) / |g|^2, where C is the covariance of the gradients of single rows. The rows given count as all there
+    are, so g is exact, and a batch drawn from them with replacement has E |g_B - g|^2 = tr(C) / B. The mean of
+    B |g_B - g|^2 over batches therefore has the expected value tr(C) at every B: the estimate is unbiased.
+
+    Args:
+        x, y: all rows, (rows, ...) inputs and (rows,) labels.
+        batch_size: rows in a batch.
+        batches: how many are drawn; the error falls with its square root.
+        seed: fixes the batches.
+
+    Raises:
+        ValueError: for a batch_size or batches below 1, or rows that do not fit together.
+    """
+    size = whole_number("batch_size", batch_size, 1), whole_number("batches", batches, 1)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0))
+    mean = _gradient(model, loss_function, x, y)
+    draws = torch.randint(len(x), size[::-1], generator=generator).to(x.device)
+    off = [(_gradient(model, loss_function, x[rows], y[rows]) - mean).square().sum() for rows in draws]
+    return (batch_size * torch.stack(off).mean() / mean.square().sum()).item()
+
+
+class UpdateSize(NamedTuple):
+    """How far a step moved the weights.
+
+    Attributes:
+        norm: the Euclidean norm of the change.
+        rms: the root of the mean of its squares: what a typical weight changed by.
+        relative: norm, divided by the norm of the weights before.
+    """
+
+    norm: float
+    rms: float
+    relative: float
+
+
+def update_size(before: Iterable[Tensor], after: Iterable[Tensor]) -> UpdateSize:
+    """The size of the change from one list of weights to another.
+
+    Args:
+        before: a copy of the weights before the step, ``[p.detach().clone() for p in model.parameters()]``.
+        after: the weights after it, such as ``model.parameters()``.
+
+    >>> update_size([torch.tensor([0.0, 10.0]), torch.tensor([0.0, 0.0])], [torch.tensor([3.0, 6.0]), torch.zeros(2)])
+    UpdateSize(norm=5.0, rms=2.5, relative=0.5)
+    """
+    old, new = _flat(before), _flat(after)
+    norm = (new - old).norm().item()
+    return UpdateSize(norm, norm / math.sqrt(len(old)), norm / old.norm().item())
+
+
+@dataclass
+class Probe:
+    """Measures a model at every few steps of its training. Each run needs a new one.
+
+    Args:
+        loss_function, x, y: what sharpness and gradient norm are measured on; on the model's device, in its dtype.
+        every: measures at the steps 0, every, 2 * every, ...; sharpness costs some ten steps of training.
+
+    Attributes:
+        step: the steps measured, as they count in History.lr and History.batch_loss.
+        lr: the LR of those steps.
+        sharpness, gradient_norm: at the weights before the step, on ``x`` and ``y``.
+        update_size: what the step did to the weights.
+
+    >>> inputs, labels = torch.eye(4), torch.tensor([0, 1, 0, 1])
+    >>> model = nn.Linear(4, 2)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    >>> probe = Probe(nn.functional.cross_entropy, inputs, labels, every=2)
+    >>> probe.watch(model, optimizer)
+    >>> for _ in range(5):
+    ...     loss = nn.functional.cross_entropy(model(inputs), labels)
+    ...     optimizer.zero_grad()
+    ...     loss.backward()
+    ...     optimizer.step()
+    >>> probe.step, len(probe.sharpness)
+    ([0, 2, 4], 3)
+    """
+
+    loss_function: LossFunction
+    x: Tensor
+    y: Tensor
+    every: int = 5
+    step: list[int] = field(default_factory=list, init=False)
+    lr: list[float] = field(default_factory=list, init=False)
+    sharpness: list[float] = field(default_factory=list, init=False)
+    gradient_norm: list[float] = field(default_factory=list, init=False)
+    update_size: list[UpdateSize] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.every = whole_number("every", self.every, 1)
+
+    def watch(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Measure from now on, before and after ``optimizer.step()``. The numbers of the run stay the same.
+
+        The model is measured in evaluation mode. In a plain loop, call this before it begins; for train() this is what
+        ``on_start`` asks for.
+
+        Raises:
+            ValueError: if the probe holds another run.
+        """
+        if self.step:
+            raise ValueError(f"each run needs a new Probe, this one holds {len(self.step)} measurements")
+        steps = itertools.count()
+        before: list[Tensor] = []
+
+        def measure(*_: Any) -> None:
+            if (step := next(steps)) % self.every:
+                return
+            self.step.append(step)
+            self.lr.append(optimizer.param_groups[0]["lr"])
+            training = model.training
+            model.eval()
+            self.sharpness.append(sharpness(model, self.loss_function, self.x, self.y))
+            self.gradient_norm.append(gradient_norm(model, self.loss_function, self.x, self.y))
+            model.train(training)
+            before.extend(p.detach().clone() for p in _weights(model))
+
+        def compare(*_: Any) -> None:
+            if before:
+                self.update_size.append(update_size(before, _weights(model)))
+                before.clear()
+
+        optimizer.register_step_pre_hook(measure)
+        optimizer.register_step_post_hook(compare)
+
+
+def _weights(model: nn.Module) -> list[Tensor]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _flat(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([t.detach().flatten() for t in tensors])
+
+
+def _gradient(
+    model: nn.Module, loss_function: LossFunction, x: Tensor, y: Tensor, *, create_graph: bool = False
+) -> Tensor:
+    """The gradient of the loss as one vector; weights that do not matter have gradient 0."""
+    if not len(x) == len(y) > 0:
+        raise ValueError(f"x and y must have the same number of rows, at least 1, got {len(x)} and {len(y)}")
+    loss = loss_function(model(x), y)
+    gradients = torch.autograd.grad(loss, _weights(model), create_graph=create_graph, materialize_grads=True)
+    return torch.cat([g.flatten() for g in gradients])
