@@ -3,6 +3,7 @@
 from warmup_course import data
 from warmup_course.data import Dataset
 from warmup_course.device import resolve_device
+from warmup_course.export import to_code
 from warmup_course.model import MLP, TinyTransformer
 from warmup_course.schedulers import Schedule, lambda_lr
 from warmup_course.sweep import sweep
@@ -19,5 +20,6 @@ __all__ = [
     "lambda_lr",
     "resolve_device",
     "sweep",
+    "to_code",
     "train",
 ]
