@@ -148,6 +148,27 @@ def test_a_model_is_trained_in_training_mode_and_evaluated_in_evaluation_mode() 
     assert modes == [(True, 1000), (True, 437), (False, 1437), (False, 360)] * 2
 
 
+def test_on_start_is_given_model_and_optimizer_before_the_first_step() -> None:
+    run = config(warmup_steps=10, optimizer="Adam", seed=3)
+    given = []
+
+    def look(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        given.append((model, optimizer))
+        assert all(map(torch.equal, model.parameters(), run.make_model().parameters()))
+        assert all(p is q for p, q in zip(optimizer.param_groups[0]["params"], model.parameters(), strict=True))
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+        assert not optimizer.state
+
+    history = train(run, on_start=look)
+    assert history == train(run)
+    assert len(given) == 1
+    assert type(given[0][1]) is torch.optim.Adam
+    with torch.no_grad():
+        outputs = given[0][0](load("digits").x_train)  # the model that was trained
+    accuracy = (outputs.argmax(dim=1) == load("digits").y_train).double().mean().item()
+    assert accuracy == history.train_accuracy[-1]
+
+
 def test_float64_runs_in_float64() -> None:
     single, double = train(config(total_steps=3)), train(config(total_steps=3, dtype=torch.float64))
     assert single.batch_loss == pytest.approx(double.batch_loss, rel=1e-4)
