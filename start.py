@@ -7,7 +7,7 @@
     python3 start.py run          execute the lessons and say which cells fail
     python3 start.py test         run all checks; "test --fast": unit tests; "test 03": one lesson
     python3 start.py refresh      for authors: execute and normalise the stored lessons
-    python3 start.py bench        measure how fast the sweeps are
+    python3 start.py bench        measure how fast the sweeps and the labs are
 
 Each command explains itself: python3 start.py lab --help
 

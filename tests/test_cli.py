@@ -5,8 +5,6 @@ import io
 import json
 import os
 import subprocess
-import sys
-import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +15,7 @@ from test_lesson_files import code, write_lesson
 
 from warmup_course import cli, lesson_files
 from warmup_course.classroom import store
+from warmup_course.headless import TOKEN, jupyterlab
 
 COMMANDS = ["lab", "restore", "progress", "run", "test", "refresh", "bench"]
 
@@ -123,20 +122,32 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str
     return recorded
 
 
-def test_every_check_runs_even_if_all_fail(course, runs, capsys):
+def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "find_chromium", lambda: "/usr/bin/chromium")
     assert cli.main(["test"]) == 1
-    *units, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
+    *units, browser, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
     assert [unit.split(" -n ")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
+    assert browser == "pytest -q tests/browser"  # in one process
     assert "--nbval-lax --nbval-current-env --nbval-cell-timeout=300" in lessons
     assert "--dist loadfile" in lessons
     assert lessons.endswith(f"{course / 'notebooks/00_start_here.ipynb'} {course / 'notebooks/01_claim.ipynb'}")
     assert {environment["OMP_NUM_THREADS"] for _, environment in runs} == {"1"}
-    assert "FAILED: ruff check, ruff format, mypy, unit tests, lessons (cpu)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "FAILED: ruff check, ruff format, mypy, unit tests, tests in JupyterLab, lessons (cpu)" in said
+    assert "left out" not in said
+
+
+def test_without_a_chromium_the_checks_go_on_and_say_so(course, runs, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "find_chromium", lambda: None)
+    cli.main(["test"])
+    assert not any("tests/browser" in command for command, _ in runs)
+    assert any("--nbval-lax" in command for command, _ in runs)
+    assert "The tests in JupyterLab were left out: there is no Chromium here.\n" in capsys.readouterr().out
 
 
 def test_fast_leaves_out_the_lessons(course, runs):
     cli.main(["test", "--fast"])
-    assert not any("nbval" in word for command, _ in runs for word in command)
+    assert not any(name in word for command, _ in runs for word in command for name in ("nbval", "browser"))
     assert runs[-1][0][-2:] == ["-m", "not notebook"]
 
 
@@ -269,20 +280,10 @@ def test_what_is_wrong_with_the_answers_is_one_line(answers, capsys, options):
 
 def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
     """It serves lesson 00 without outputs, opens on it, and has the settings that keep it from calling out."""
-    code = (
-        "from pathlib import Path; from warmup_course import cli\n"
-        f"cli.LESSONS, cli.WORKSPACE = Path({str(course / 'notebooks')!r}), Path({str(course / 'workspace')!r})\n"
-        "cli.main(['lab', '--no-browser', '--port', '0'])"
-    )
-    homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
-    environment = os.environ | {name: str(tmp_path / name) for name in homes} | {"JUPYTER_TOKEN": "t"}
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=log, stderr=log)
-    try:
-        address = wait_for_server(tmp_path / "JUPYTER_RUNTIME_DIR", process)
+    with jupyterlab(course / "notebooks", tmp_path / "served") as address:
 
         def get(path: str) -> Any:
-            request = urllib.request.Request(address + path, headers={"Authorization": "token t"})
+            request = urllib.request.Request(address + path, headers={"Authorization": f"token {TOKEN}"})
             with urllib.request.urlopen(request, timeout=20) as answer:
                 return answer.url if path == "" else json.load(answer)
 
@@ -294,19 +295,3 @@ def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
         settings = get("lab/api/settings/@jupyterlab/apputils-extension:notification")["schema"]["properties"]
         assert settings["fetchNews"]["default"] == "false"
         assert settings["checkForUpdates"]["default"] is False
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def wait_for_server(runtime: Path, process: subprocess.Popen[bytes]) -> str:
-    """The address of the one server whose files are in the folder, once it answers."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        for path in runtime.glob("jpserver-*.json"):
-            try:
-                return str(json.loads(path.read_text())["url"])
-            except ValueError:  # it is being written
-                pass
-        time.sleep(0.1)
-    raise AssertionError("JupyterLab did not start")

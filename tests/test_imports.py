@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "export": {"checks", "schedulers"},
     "classroom": BASE | {"training", "sweep", "probes", "export"},
     "lesson_files": set(),
-    "cli": BASE | {"training", "sweep", "probes", "export", "classroom", "lesson_files"},
+    "headless": set(),
+    "cli": BASE | {"training", "sweep", "probes", "export", "classroom", "lesson_files", "headless"},
 }
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -61,6 +62,7 @@ def test_importing_the_package_costs_what_torch_costs():
 
 
 def test_the_command_line_loads_no_more():
-    heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "papermill", "nbformat", "jupyterlab"}
+    heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn"}
+    heavy |= {"papermill", "nbformat", "jupyterlab", "playwright"}
     code = f"import sys, warmup_course.cli; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -233,6 +233,13 @@ def test_code_and_formulas_render() -> None:
     assert r"\(x^2\)" in asked
 
 
+def test_code_blocks_stay_together_on_a_saved_page() -> None:
+    code = "```python\nx = 1\ny = 2\n```"
+    choices = [{"text": code, "right": True, "why": "yes"}, {"text": "else", "why": "no"}]
+    page = card_of(SINGLE | {"ask": code, "choices": choices}).text
+    assert page.startswith(f"**1 of 1.**\n\n{code}\n\n- A. ```python\n  x = 1\n  y = 2\n  ```\n- B. else")
+
+
 def test_an_unknown_lesson_is_refused() -> None:
     with pytest.raises(ValueError, match="lesson must be one of"):
         quiz("03")

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from warmup_course import lesson_files
+from warmup_course.headless import find_chromium
 from warmup_course.lesson_files import CommandError, Execution
 
 PACKAGE = Path(__file__).resolve().parent
@@ -270,8 +271,9 @@ def parse_value(text: str) -> bool | int | float | str | None:
 def test(options: argparse.Namespace) -> int:
     """Run the checks.
 
-    Style (ruff), types (mypy), unit tests (pytest), and every lesson executed and compared with what it shows (nbval),
-    on the CPU and, where torch sees one, on the GPU. All of them run even if one fails.
+    Style (ruff), types (mypy), unit tests (pytest), tests in JupyterLab where a Chromium is installed, and every lesson
+    executed and compared with what it shows (nbval), on the CPU and, where torch sees one, on the GPU. All of them run
+    even if one fails.
     Exit status: 0 if all passed, 1 otherwise.
 
     examples:
@@ -291,6 +293,8 @@ def test(options: argparse.Namespace) -> int:
             if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
                 failed.append(name)
         print(f"--- {name}: {'FAILED' if name in failed else 'passed'}, {perf_counter() - begin:.0f} s", flush=True)
+    if not options.fast and not options.lesson and not find_chromium():
+        print("\nThe tests in JupyterLab were left out: there is no Chromium here.")
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nAll checks passed.")
     return 1 if failed else 0
 
@@ -307,7 +311,10 @@ def all_checks(fast: bool) -> Checks:
     parallel = ["pytest", "-q", "-n", str(cores())]
     if fast:
         return checks | {"unit tests": ([*parallel, "-m", "not notebook"], "cpu")}
-    return checks | {"unit tests": (parallel, "cpu")} | nbval(lesson_files.find(LESSONS))
+    checks["unit tests"] = (parallel, "cpu")
+    if find_chromium():  # alone: beside other tests, a browser is too slow, and these are skipped
+        checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser"], "cpu")
+    return checks | nbval(lesson_files.find(LESSONS))
 
 
 def lesson_checks(name: str) -> Checks:
@@ -334,11 +341,12 @@ def nbval(lessons: Sequence[Path]) -> Checks:
 def bench(options: argparse.Namespace) -> int:
     """Measure how fast the course's code is.
 
-    Runs the scripts in benchmarks/. Each prints its times, and their ratio to what one would write instead.
+    Runs the scripts in benchmarks/. Each prints its times, beside those of what one would write instead (sweep) or what
+    a hand on a slider asks for (labs).
 
     examples:
       warmup-course bench
-      warmup-course bench sweep
+      warmup-course bench labs
     """
     scripts = {path.stem: path for path in sorted(BENCHMARKS.glob("*.py"))}
     if options.name is not None and options.name not in scripts:

@@ -102,29 +102,29 @@ def everything_page(server, browser):
 
 
 @pytest.fixture
-def everything(everything_page, picture_of_failure) -> OpenNotebook:
+def everything(request: pytest.FixtureRequest, everything_page, tmp_path):
     """EVERYTHING, open, as it was at first, run from top to bottom by a learner who has answered nothing so far."""
     store.reset()
     for number, source in enumerate(CELLS):
         everything_page.write(number, source)
     assert everything_page.run_all()
     everything_page.problems.clear()
-    picture_of_failure(everything_page)
-    return everything_page
+    yield everything_page
+    keep_a_picture_of_a_failure(request, everything_page, tmp_path)
 
 
 @pytest.fixture
-def opened(server, browser, picture_of_failure):
+def opened(request: pytest.FixtureRequest, server, browser, tmp_path):
     """A function that opens a lesson; it is closed afterwards, and its kernel ended."""
     notebooks = []
 
     def open_lesson(name: str) -> OpenNotebook:
         notebooks.append(OpenNotebook(new_page(browser), server, name))
-        picture_of_failure(notebooks[-1])
         return notebooks[-1]
 
     yield open_lesson
     for notebook in notebooks:
+        keep_a_picture_of_a_failure(request, notebook, tmp_path)
         notebook.do("await panel.sessionContext.shutdown();")
         notebook.page.close()
 
@@ -135,15 +135,10 @@ def new_page(browser):
     return page
 
 
-@pytest.fixture
-def picture_of_failure(request: pytest.FixtureRequest, tmp_path):
-    """A function that takes the notebook of which there is to be a picture if the test fails."""
-    notebooks: list[OpenNotebook] = []
-    yield notebooks.append
-    if request.node.stash[FAILED]:
-        for notebook in notebooks:
-            notebook.page.screenshot(path=tmp_path / "failed.png")
-            print(f"what was seen last: {tmp_path / 'failed.png'}")
+def keep_a_picture_of_a_failure(request: pytest.FixtureRequest, notebook: OpenNotebook, folder: Path) -> None:
+    if request.node.stash.get(FAILED, False):
+        notebook.page.screenshot(path=folder / "failed.png")
+        print(f"what was seen last: {folder / 'failed.png'}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -65,7 +65,8 @@ def control(lab, name: str):
 
 
 HANDLE = "input[type=range], .noUi-handle"
-VALUE = "handle => handle.value ?? handle.getAttribute('aria-valuenow')"
+# Of an ipywidgets slider, its place: aria-valuenow is rounded.
+VALUE = "handle => handle.value ?? handle.parentElement.style.transform"
 
 
 def press(handle, *keys: str) -> None:
@@ -127,7 +128,7 @@ def test_the_arrow_keys_move_every_slider(everything):
         (TRAINING, "warmup steps", "{} warmup steps: "),
         (SLIDER, "power", "to the power of {}"),
     ],
-    ids=lambda value: value.partition(" =")[0].split()[-1] if "=" in value else None,
+    ids=["schedule", "quadratic", "stability", "training", "slider"],
 )
 def test_a_dragged_slider_ends_where_it_is_let_go(source: str, name: str, sentence: str, everything):
     page, lab = everything.page, output(everything, source)
@@ -168,9 +169,9 @@ def test_the_kernel_knows_what_was_moved_and_tells_when_a_goal_is_reached(everyt
 
     lab = output(everything, SLIDER)
     press(control(lab, "power").locator(HANDLE), *["ArrowRight"] * 2)
-    says(lab, "the power of 3 — reached ✔")
+    says(lab, "Goal: the power of 3 ✔ reached")
     lab.get_by_role("button", name="Reset").click()
-    says(lab, "the power of 3 — not yet")
+    lab.filter(has_not_text="reached").wait_for()
 
 
 def test_the_map_is_walked_with_the_arrow_keys(everything):
@@ -214,6 +215,7 @@ def test_a_question_is_answered_with_the_keyboard_alone(everything):
 
     keyboard.press("Tab")
     keyboard.press("Enter")  # Try again
+    asked.locator("button:enabled", has_text="Check").wait_for()
     buttons.first.focus()
     choose(right.index(True), "Enter")
     says(asked, "✔ Right.")
@@ -271,7 +273,7 @@ def lock_a_prediction(notebook: OpenNotebook) -> None:
 def assert_locked(notebook: OpenNotebook) -> None:
     place = output(notebook, PREDICTION)
     assert all(button.is_disabled() for button in place.get_by_role("button").all())
-    assert place.get_by_role("button", pressed=True).all_inner_texts() == ["B"]
+    assert place.locator(".mod-active").all_inner_texts() == ["B"]
 
 
 def test_a_prediction_is_locked_and_compared(everything):
@@ -325,7 +327,11 @@ UNREADABLE = """root => {
         const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
         return (high + 0.05) / (low + 0.05);
     };
-    const found = [];
+    const wide = [...root.querySelectorAll(":not(.wc-spoken)")].filter(box => {
+        const cuts = getComputedStyle(box).overflowX !== "visible";
+        return cuts && box.clientWidth && box.scrollWidth > box.clientWidth + 1;
+    });
+    const found = wide.map(box => `${box.scrollWidth} px in ${box.clientWidth}: ${box.className} ${box.innerText}`);
     const inPictures = [];
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
@@ -338,9 +344,7 @@ UNREADABLE = """root => {
             if (getComputedStyle(box).overflowX === "visible") continue;
             const { left, right, top, bottom } = box.getBoundingClientRect();
             const cut = Math.max(left - place.left, place.right - right, top - place.top, place.bottom - bottom);
-            if (cut > 2 || (box.clientWidth && box.scrollWidth > box.clientWidth + 1)) {
-                found.push(`cut off by ${box.className.baseVal ?? box.className}: ${text.data}`);
-            }
+            if (cut > 2) found.push(`cut off: ${text.data}`);
         }
         const drawing = element.closest("svg[role=img]");
         if (drawing) {
@@ -369,21 +373,21 @@ def test_all_texts_can_be_read(theme: str, width: int, everything):
     page = everything.page
     set_theme = "await app.commands.execute('apputils:change-theme', { theme: argument });"
     everything.do(set_theme, theme)
-    page.set_viewport_size({"width": width, "height": 900})
+    page.set_viewport_size({"width": width, "height": 3000})
     try:
         page.wait_for_function("dark => (document.body.dataset.jpThemeLight === 'false') === dark", arg="Dark" in theme)
         page.locator(HANDLE).nth(20).wait_for()
         card(everything, QUESTIONS[0]).get_by_role("button", name="Check").click()
         says(card(everything, QUESTIONS[0]), "Choose one first.")
-        found = {}
+        found = []
         for number, source in enumerate(CELLS):
-            place = output(everything, source)
+            place = output(everything, source).locator(".jp-OutputArea-output").last
             place.scroll_into_view_if_needed()
             page.wait_for_timeout(500)  # for what is laid out once it is seen
-            found[source] = place.evaluate(UNREADABLE)
+            found += place.evaluate(UNREADABLE)
             if folder := os.environ.get("WARMUP_COURSE_SCREENSHOTS"):
                 place.screenshot(path=Path(folder) / f"{theme.split()[1].lower()}_{width}_{number:02}.png")
-        assert {source: problems for source, problems in found.items() if problems} == {}
+        assert not found, "\n".join(found)
     finally:
         everything.do(set_theme, "JupyterLab Light")
         page.set_viewport_size({"width": 1280, "height": 900})

@@ -11,7 +11,7 @@ import mistune
 from warmup_course.classroom.store import StoreError
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
-LETTER = {"width": "3em", "min_width": "3em", "align_self": "flex-start"}
+LETTER = {"width": "3em", "min_width": "3em"}
 
 _to_html = mistune.create_markdown(plugins=["math"])
 
@@ -73,7 +73,7 @@ class Choices(widgets.VBox):
             for button in self.buttons:
                 button.observe(self._leave_only, "value")
         rows = zip(self.buttons, map(rendered, texts), strict=True)
-        super().__init__([widgets.HBox([button, text]) for button, text in rows])
+        super().__init__([widgets.HBox([button, text], layout={"align_items": "center"}) for button, text in rows])
 
     def _leave_only(self, change: Any) -> None:
         if change.new:
@@ -103,7 +103,9 @@ def lettered(texts: Sequence[str]) -> str:
     - A. yes
     - B. no
     """
-    return "\n".join(f"- {letter}. {text.strip()}" for letter, text in zip(ascii_uppercase, texts, strict=False))
+    # Further lines, such as those of a code block, belong to their choice.
+    items = (text.strip().replace("\n", "\n  ") for text in texts)
+    return "\n".join(f"- {letter}. {item}" for letter, item in zip(ascii_uppercase, items, strict=False))
 
 
 def rendered(markdown: str) -> widgets.HTMLMath:

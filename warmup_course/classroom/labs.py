@@ -71,8 +71,7 @@ class Lab(widgets.VBox):
     def show_goal(self) -> None:
         """Say whether the goal is reached."""
         if self._goal is not None and self._reached is not None:
-            there = bool(self._reached(self))
-            self._goal_line.say(f"**Goal:** {self._goal} — {'reached ✔' if there else 'not yet'}")
+            self._goal_line.say(f"**Goal:** {self._goal}" + " ✔ reached" * bool(self._reached(self)))
 
     def snapshot(self) -> Figure:
         """The figure as it is now, for readers without a kernel."""

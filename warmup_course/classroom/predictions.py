@@ -8,6 +8,8 @@ from warmup_course.checks import one_of
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Choices, FrontEnd, Status, lettered, remembered, rendered
 
+WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
+
 
 class Prediction(Card):
     """A question whose answer is locked before the experiment is run. It waits for nothing.
@@ -29,7 +31,7 @@ class Prediction(Card):
         self.lesson, self.question, self.choices = lesson, question, tuple(choices)
         self.locked: str | None = None
         self.choice_buttons, self.status = Choices(self.choices), Status()
-        self.lock_button = widgets.Button(description="Lock my prediction", layout={"width": "auto"})
+        self.lock_button = widgets.Button(description="Lock my prediction", layout=WIDE_BUTTON)
         self.lock_button.on_click(lambda _: self._lock())
         rows = [rendered(f"**Predict.** {question}"), self.choice_buttons, self.lock_button, self.status]
         text = f"**Predict.** {question}\n\n{lettered(self.choices)}"
@@ -75,12 +77,12 @@ class Prediction(Card):
         """
         one_of("choice", choice, self.choices)
         status, answer = Status(), choice.rstrip(".")
-        button = widgets.Button(description="Compare with my prediction", layout={"width": "auto"})
+        button = widgets.Button(description="Compare with my prediction", layout=WIDE_BUTTON)
 
         def show(_: object) -> None:
             self._close()  # it is no prediction from here on
             if self.locked is None:
-                status.say(f"**Measured:** {measured}, so: {answer}. You had locked no prediction.")
+                status.say(f"**Measured:** {measured}. **So:** {answer}. You had locked no prediction.")
                 return
             held = self.locked == choice
             verdict = "✔ It held." if held else f"✘ It did not hold: the answer is: {answer}."
@@ -89,4 +91,4 @@ class Prediction(Card):
             remembered(lambda: store.record(self.lesson, "prediction", self.question, measured, state), status)
 
         button.on_click(show)
-        return Card([button, status], f"**Measured:** {measured}, so: {answer}.")
+        return Card([button, status], f"**Measured:** {measured}. **So:** {answer}.")

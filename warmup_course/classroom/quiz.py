@@ -79,10 +79,12 @@ class QuestionCard(Card):
         self.check_button.on_click(lambda _: self.check())
         self.again_button.on_click(lambda _: self.try_again())
         self.input = self.make_input()
-        rows = [rendered(f"{number} {question['ask']}"), self.input]
+        # A code block begins on a line of its own.
+        ask = number + ("\n\n" if question["ask"].startswith("```") else " ") + question["ask"].strip()
+        rows = [rendered(ask), self.input]
         rows += [widgets.HBox([self.check_button, self.again_button]), self.status]
         options = self.options()
-        super().__init__(rows, f"{number} {question['ask'].strip()}" + (f"\n\n{lettered(options)}" if options else ""))
+        super().__init__(rows, f"{ask}\n\n{lettered(options)}" if options else ask)
         self.layout.margin = "0 0 1.5em 0"
 
     def make_input(self) -> widgets.Widget:

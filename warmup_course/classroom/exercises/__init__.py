@@ -1,11 +1,13 @@
 """All exercises, one module a lesson."""
 
 from warmup_course.checks import one_of
-from warmup_course.classroom.exercises import lesson_01, lesson_02, lesson_03
+from warmup_course.classroom.exercises import lesson_01, lesson_02, lesson_03, lesson_04, lesson_06
 from warmup_course.classroom.exercises.checker import Exercise
 
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise for lesson in (lesson_01, lesson_02, lesson_03) for exercise in lesson.EXERCISES
+    exercise.name: exercise
+    for lesson in (lesson_01, lesson_02, lesson_03, lesson_04, lesson_06)
+    for exercise in lesson.EXERCISES
 }
 
 

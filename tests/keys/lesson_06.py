@@ -1,0 +1,182 @@
+"""Lesson 06."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
+from torch.utils.data import DataLoader
+
+Choices = list[dict[str, Any]]
+
+
+def used(make: Callable[[SGD], Any], steps: int, *tops: float) -> np.ndarray:
+    """The LR of each group at optimizer.step(), from torch's own scheduler: (steps, groups)."""
+    optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": top} for top in tops])
+    scheduler, lrs = make(optimizer), []
+    for _ in range(steps):
+        lrs.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    return np.array(lrs)
+
+
+def lr(step: int, t_max: int, top: float = 0.1, floor: float = 0.0) -> float:
+    return used(lambda opt: CosineAnnealingLR(opt, t_max, floor), step + 1, top)[step, 0]
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def cosine_at_a_third() -> list[float]:
+    right, half_way = lr(10, 30, floor=0.01), lr(15, 30, floor=0.01)
+    on_the_floor = 0.01 + lr(10, 30)
+    return [right, lr(10, 30), 0.1 - 0.09 * 10 / 30, on_the_floor, half_way, 0.11 - right]
+
+
+def five_steps_before_the_top() -> list[float]:
+    restarted = used(lambda opt: CosineAnnealingWarmRestarts(opt, 20), 36, 0.1)[35, 0]
+    return [lr(35, 20), lr(20, 20), restarted, 0.1 * 15 / 20, lr(40, 20)]
+
+
+NUMBERS: dict[str, Callable[[], list[float]]] = {
+    "cosine-at-a-third": cosine_at_a_third,
+    "five-steps-before-the-top": five_steps_before_the_top,
+}
+
+
+# ---- choices ---------------------------------------------------------------------------------------------------------
+
+
+def two_groups_one_floor(_: Choices) -> list[bool]:
+    first, second = used(lambda opt: CosineAnnealingLR(opt, 100, 0.01), 101, 0.1, 0.001).T
+    return [
+        bool((np.diff(first) < 0).all()),
+        bool(np.isclose(second, 0.0001).any()),
+        bool((np.diff(second) > 0).all()),
+        np.allclose(first, 100 * second),
+        not np.isclose([first[:100], second[:100]], 0.01, rtol=1e-6).any(),
+    ]
+
+
+def t_max_in_epochs(_: Choices) -> list[bool]:
+    lrs = used(lambda opt: CosineAnnealingLR(opt, 20), 20 * 50 + 1, 0.1)[:, 0]
+    turns = int((np.diff(np.sign(np.diff(lrs))) != 0).sum())
+    each_epoch = all((np.diff(lrs[start : start + 50]) < 0).all() for start in range(0, 1000, 50))
+    return [turns == 0, bool((lrs[20:] < 1e-9).all()), each_epoch, turns + 1 == 50, len(lrs) < 1001]
+
+
+CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
+    "two-groups-one-floor": two_groups_one_floor,
+    "t-max-in-epochs": t_max_in_epochs,
+}
+
+
+# ---- order -----------------------------------------------------------------------------------------------------------
+
+
+def lr_of_the_last_step(texts: Sequence[str]) -> list[float]:
+    def last(text: str) -> float:
+        found = {name: float(value) for name, value in re.findall(r"(T_max|eta_min)=([\d.]+)", text)}
+        return lr(99, int(found["T_max"]), floor=found.get("eta_min", 0.0))
+
+    return [last(text) for text in texts]
+
+
+ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"lr-of-the-last-step": lr_of_the_last_step}
+
+
+# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
+
+CLAIMED: dict[str, list[str]] = {
+    "silk-and-a-high-validation-loss": [
+        "the training loss never rises by more than 0.02 in an epoch",
+        "the validation loss ends 0.05 above its lowest, every seed",
+        "at a constant LR it ends higher still, every seed",
+        "with weight decay, or 3200 rows, it hardly turns",
+    ],
+    "when-a-cosine-pays": [
+        "LR 0.8: the cosine is the more accurate on 8 seeds of 10",
+        "LR 0.1: the constant has the lower training loss, 9 seeds in 10",
+        "each at its own best LR: all three within one point",
+        "but so it does at the constant LR",
+    ],
+    "which-t-max-hurts-most": [
+        "too short, LR 0.1: 5 points of accuracy lost",
+        "too long, LR 0.1: the lower training loss",
+        "the slip: the median seed loses less than 2 points",
+    ],
+}
+
+
+# ---- exercises -------------------------------------------------------------------------------------------------------
+
+
+def wave(step: float, t_max: float, cycles: float = 0.5) -> float:
+    return (1 + math.cos(2 * math.pi * cycles * step / t_max)) / 2
+
+
+def restarts(step: int, t_max: int, top: float, floor: float) -> float:
+    return used(lambda opt: CosineAnnealingWarmRestarts(opt, t_max, eta_min=floor), step + 1, top)[step, 0]
+
+
+def optimizer_steps(rows: int, batch_size: int, epochs: int, accumulate: int) -> int:
+    """Counted by a loop over a real DataLoader."""
+    calls = 0
+    for _ in range(epochs):
+        pending = 0
+        for _ in DataLoader(torch.zeros(rows), batch_size):
+            pending = (pending + 1) % accumulate
+            calls += pending == 0
+        calls += pending > 0
+    return calls
+
+
+WRONG = {
+    "06_cosine_annealing/cosine": [
+        (lambda t, n, top, low: top - (top - low) * t / n, "straight line"),
+        (lambda t, n, top, low: top * wave(t, n), "Without the floor"),
+        (lambda t, n, top, low: low + top * wave(t, n), "span"),
+        (lambda t, n, top, low: top * (low + (1 - low) * wave(t, n)), "not a factor"),
+        (lambda t, n, top, low: low + (top - low) * (1 - wave(t, n)), "climbs first"),
+        (lambda t, n, top, low: low + (top - low) * wave(t, n, cycles=1), "not a whole one"),
+        (lambda t, n, top, low: low + (top - low) * (1 + math.cos(t / n)) / 2, "must be pi"),
+        (lambda t, n, top, low: low + (top - low) * math.cos(math.pi * t / n / 2), "quarter of a wave"),
+        (lambda t, n, top, low: low + (top - low) * math.cos(math.pi * t / n), "leaves the range"),
+        (lambda t, n, top, low: low + (top - low) * 2 * wave(t, n), "from 2 to 0"),
+        (lambda t, n, top, low: low + (top - low) * wave(t + 1, n), "count from 0"),
+        (lambda t, n, top, low: low + (top - low) * wave(min(t, n), n), "does not stay at the floor"),
+        (restarts, "climbs back"),
+        (lambda t, n: wave(t, n), "TypeError"),
+        (0.1, "should be a function"),
+    ],
+    "06_cosine_annealing/t_max": [
+        (lambda rows, size, epochs, k: epochs, "counts calls"),
+        (lambda rows, size, epochs, k: math.ceil(rows / size), "one epoch"),
+        (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs, "share one"),
+        (lambda rows, size, epochs, k: rows // size * epochs, "every whole batch"),
+        (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs * k, "fewer, not more"),
+        (lambda rows, size, epochs, k: math.ceil(rows / size) // k * epochs, "get a step too"),
+        (lambda rows, size, epochs, k: math.ceil(math.ceil(rows / size) * epochs / k), "not carried"),
+        (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs / k, "Steps are whole"),
+        (lambda rows, size, epochs, k: rows / size * epochs, "whole numbers"),
+        (lambda *run: optimizer_steps(*run) - 1, "comes after it"),
+        (lambda rows, size, epochs, k: "all", "not a number"),
+        (180, "should be a function"),
+    ],
+}
+# Right answers that are not the solution's words.
+RIGHT = {
+    "06_cosine_annealing/cosine": [
+        lambda t, n, top, low: lr(t, n, top, low),
+        lambda t, n, top, low: low + (top - low) * np.cos(np.pi * t / n / 2) ** 2,
+    ],
+    "06_cosine_annealing/t_max": [
+        optimizer_steps,
+        lambda rows, size, epochs, k: epochs * math.ceil(math.ceil(rows / size) / k),
+    ],
+}
