@@ -106,7 +106,7 @@ def test_a_saved_page_shows_the_figure(kind: str) -> None:
         lab = TrainingLab(SHORT, seeds=range(1))
     bundle = lab._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert bundle["text/plain"].startswith("A lab:")
+    assert bundle["text/plain"].startswith("A lab with controls for")
     assert pixels(lab.picture.value).std() > 1
     snapshot = BytesIO()
     lab.snapshot().savefig(snapshot, dpi=72)
@@ -194,6 +194,7 @@ def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     lab.wait()
     assert lab._stop.disabled
     assert "Stopped after" in lab.status.value
+    assert [text.get_text().split(": ")[1] for text in lab._panels._headline] == ["stopped", "stopped"]
 
 
 def test_a_longer_run_shows_what_it_has_so_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def control(lab, name: str):
     return lab.locator(".wc-control, .widget-slider").filter(has=named)
 
 
-HANDLE = "input[type=range], .noUi-handle"
+HANDLE = "input[type=range]:enabled, .noUi-handle"
 # Of an ipywidgets slider, its place: aria-valuenow is rounded.
 VALUE = "handle => handle.value ?? handle.parentElement.style.transform"
 

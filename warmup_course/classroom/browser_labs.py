@@ -525,7 +525,8 @@ class StabilityLab(BrowserLab):
         plots.stability_map(falling, self._title, left)
         lr, warmup = self.chosen
         column, row = list(falling.warmup_steps).index(warmup), list(falling.peak_lr).index(lr)
-        left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=3))
+        left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", linewidth=5))
+        left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=2))
         shown = [warmup, 0] if self._contrast else [warmup]
         arms = {plots.warmup_label(steps): self._runs.sel(peak_lr=lr, warmup_steps=steps) for steps in shown}
         plots.loss_by_step(arms, fill(self.message, 42), right)

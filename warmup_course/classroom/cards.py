@@ -11,7 +11,7 @@ import mistune
 from warmup_course.classroom.store import StoreError
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
-LETTER = {"width": "3em", "min_width": "3em"}
+LETTER = {"width": "4em", "min_width": "4em"}
 
 _to_html = mistune.create_markdown(plugins=["math"])
 
@@ -69,11 +69,18 @@ class Choices(widgets.VBox):
             widgets.ToggleButton(description=letter, tooltip=text, layout=LETTER)
             for letter, text in zip(ascii_uppercase, texts, strict=False)
         ]
-        if not several:
-            for button in self.buttons:
+        for button in self.buttons:
+            button.observe(self._tell_chosen, "value")
+            if not several:
                 button.observe(self._leave_only, "value")
         rows = zip(self.buttons, map(rendered, texts), strict=True)
         super().__init__([widgets.HBox([button, text], layout={"align_items": "center"}) for button, text in rows])
+
+    def _tell_chosen(self, change: Any) -> None:
+        """Not by colour alone, and to a screen reader too, for which ipywidgets have no word."""
+        text = self.texts[self.buttons.index(change.owner)]
+        change.owner.icon = "check" if change.new else ""
+        change.owner.tooltip = f"chosen: {text}" if change.new else text
 
     def _leave_only(self, change: Any) -> None:
         if change.new:

@@ -20,6 +20,7 @@ class Lab(widgets.VBox):
     Args:
         controls: name -> control; each is labelled by its description.
         picture: the figure.
+        shows: what the figure shows, in words.
         goal: what the learner is to reach, in words.
         reached: whether it is; called after each drawing with the lab.
         more: widgets between the controls and the figure.
@@ -32,6 +33,7 @@ class Lab(widgets.VBox):
         self,
         controls: Mapping[str, widgets.Widget],
         picture: Picture,
+        shows: str,
         *,
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
@@ -42,14 +44,17 @@ class Lab(widgets.VBox):
         self.controls, self.picture, self.status = dict(controls), picture, Status()
         self._goal, self._reached, self._goal_line = goal, reached, Status()
         self._defaults = self.values
+        names = ", ".join(control.description for control in self.controls.values())
+        # What a screen reader says, and what a page without figures has instead.
+        self.description = picture.tooltip = f"A lab with controls for {names}. Its figure shows {shows}."
         reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
         reset.on_click(lambda _: self.reset())
         for control in self.controls.values():
-            control.style.description_width = "9em"
+            control.style.description_width = "8em"
             control.layout.width = "auto"
             control.observe(lambda _: self.on_move(), "value")
         # Two columns where there is room for two.
-        columns = {"grid_template_columns": "repeat(auto-fit, minmax(22em, 1fr))", "width": "100%", "max_width": "58em"}
+        columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
         grid = widgets.GridBox([*self.controls.values()], layout=columns)
         rows = [grid, widgets.HBox([reset, *more]), picture, self.status]
         super().__init__([*rows, self._goal_line] if goal else rows)
@@ -81,8 +86,6 @@ class Lab(widgets.VBox):
         view: dict[str, str] = super()._repr_mimebundle_(**options)
         return view | {"text/plain": self.description, "image/png": b64encode(self.picture.value).decode()}
 
-    description = "A lab: sliders above a figure."
-
 
 class SliderLab(Lab):
     """Controls that call ``draw`` with their values, above the figure that it draws and the lines that it prints.
@@ -107,7 +110,7 @@ class SliderLab(Lab):
         **controls: widgets.Widget,
     ) -> None:
         self._draw = draw
-        super().__init__(controls, Picture(figsize), goal=goal, reached=reached)
+        super().__init__(controls, Picture(figsize), "what follows from them", goal=goal, reached=reached)
         self.on_move()
 
     def on_move(self) -> None:

@@ -27,7 +27,9 @@ class Picture(widgets.Image):
     def __init__(self, figsize: tuple[float, float] = (9, 4.2)) -> None:
         self.figure = Figure(figsize=figsize, dpi=DPI, layout="constrained")
         self._canvas = FigureCanvasAgg(self.figure)
-        super().__init__(format="png", layout={"align_self": "flex-start", "width": f"{DPI * figsize[0]:.0f}px"})
+        # Without its margin it is as wide as a narrow notebook, and nothing scrolls sideways.
+        layout = {"align_self": "flex-start", "width": f"{DPI * figsize[0]:.0f}px", "max_width": "100%", "margin": "0"}
+        super().__init__(format="png", layout=layout)
 
     def show(self) -> None:
         """Show the figure as it is now."""

@@ -83,6 +83,16 @@ def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax:
     ax.legend()
 
 
+def traces(meant: npt.ArrayLike, used: npt.ArrayLike, title: str, ax: Axes | None = None) -> None:
+    """The LRs that were used, as dots, beside those that were meant, as a dashed line. A crashed run has fewer."""
+    ax = ax or plt.subplots(figsize=(8, 2.7))[1]
+    ax.plot(np.asarray(meant), color="0.45", linestyle="--", label="meant")
+    ax.plot(np.asarray(used), "o", color=WITHOUT_WARMUP, markersize=5, label="used")
+    ax.set(title=title, xlabel="optimizer step", ylabel="learning rate")
+    ax.margins(y=0.12)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+
 def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None = None) -> None:
     """The training loss of every run, one thin line a seed, one colour and style an arm; a cross marks divergence.
 

@@ -172,7 +172,7 @@ class NumberCard(QuestionCard):
 
     def make_input(self) -> widgets.Text:
         return widgets.Text(
-            placeholder="a number, such as 0.05 or 5e-2", description="Answer", layout={"width": "22em"}
+            placeholder="a number, such as 0.05 or 5e-2", tooltip="your answer", layout={"width": "20em"}
         )
 
     def verdict(self) -> Verdict | str:

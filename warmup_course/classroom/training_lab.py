@@ -29,7 +29,7 @@ LOWEST_LR, HIGHEST_LR = 2.0**-10, 2.0**2
 BATCH_SIZES = (16, 32, 64, 128, 256, 512)
 MOST_LAYERS = 6
 # Seconds between two drawings of a run under way; drawing takes time from training.
-PARTIAL_EVERY = 0.25
+PARTIAL_EVERY = 0.4
 
 
 class _Superseded(Exception):  # noqa: N818  (it is no error)
@@ -52,11 +52,6 @@ class TrainingLab(Lab):
     Raises:
         ValueError: for a first position that no control can take, or no seeds.
     """
-
-    description = (
-        "A lab: sliders for the peak learning rate, the warmup, the depth, the batch size, the optimizer, the loss and "
-        "the number of seeds; below, the learning rate, the loss and the validation accuracy with and without warmup."
-    )
 
     def __init__(
         self,
@@ -106,7 +101,10 @@ class TrainingLab(Lab):
             ),
             "n_seeds": widgets.IntSlider(min(8, len(seeds)), 1, len(seeds), description="seeds"),
         }
-        super().__init__(controls, self._panels.picture, goal=goal, reached=reached, more=(self._stop, self._bar))
+        shows = "the training loss, the learning rate and the validation accuracy by step, with and without warmup"
+        super().__init__(
+            controls, self._panels.picture, shows, goal=goal, reached=reached, more=(self._stop, self._bar)
+        )
         for name in ("optimizer", "loss"):
             controls[name].style.button_width = "auto"
         self._run(self.values)
@@ -173,6 +171,7 @@ class TrainingLab(Lab):
         said = perf_counter()
         for step in steps:
             if self._stopped:
+                self._panels.show_headlines(["stopped"] * 2)
                 self.status.say(f"Stopped after {step * self._config.total_steps // len(steps)} steps.")
                 raise _Superseded
             if self._wanted is not None or not threading.main_thread().is_alive():
@@ -203,17 +202,17 @@ class _Panels:
 
     COLOURS = (plots.WITHOUT_WARMUP, plots.WITH_WARMUP)
     STYLES = ("--", "-")
-    ARMS = ("- - -", "———")  # the headlines are the legend too
 
     def __init__(self, total_steps: int) -> None:
         self.picture = Picture((10.4, 4.8))
         figure = self.picture.figure
+        figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.86))  # above it, the headlines
         grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
         loss, lr, accuracy = (figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
         steps = (-0.02 * total_steps, 1.02 * total_steps)
         loss.set(yscale="log", ylim=(plots.LOSS_FLOOR, plots.LOSS_CEILING), xlim=steps)
-        loss.set(title=" \n ", xlabel="optimizer step", ylabel="training loss (log scale)")
-        lr.set(ylim=(0, 1.09), xlim=steps, yticks=(0, 1), yticklabels=("0", "     "), ylabel="learning rate")
+        loss.set(xlabel="optimizer step", ylabel="training loss (log scale)")
+        lr.set(ylim=(0, 1.09), xlim=steps, yticks=(0, 1), yticklabels=("0", 11 * " "), ylabel="learning rate")
         accuracy.set(ylim=(0, 1.02), xlim=steps, xlabel="optimizer step", ylabel="validation\naccuracy")
         lr.tick_params(labelbottom=False)
 
@@ -223,8 +222,8 @@ class _Panels:
 
         looks = list(zip(self.COLOURS, self.STYLES, strict=True))
         self._headline = [
-            moving(loss.text(0, y, "", transform=loss.transAxes, color=colour, weight="bold", fontsize=15))
-            for y, colour in zip((1.12, 1.04), self.COLOURS, strict=True)
+            moving(figure.text(0.01, y, "", color=colour, weight="bold", fontsize=15))
+            for y, colour in zip((0.94, 0.87), self.COLOURS, strict=True)
         ]
         self._peak = moving(lr.text(-0.02, 1, "", transform=lr.get_yaxis_transform(), ha="right", va="center"))
         self._ramps = [moving(lr.plot([], [], color=c, linestyle=s)[0]) for c, s in looks]
@@ -253,15 +252,21 @@ class _Panels:
         for line, ramp in zip(self._ramps, ramps, strict=True):
             line.set_data(self._steps, ramp)
         self._peak.set_text(f"{peak_lr:.3g}")
-        for headline, arm, steps in zip(self._headline, self.ARMS, (0, warmup_steps), strict=True):
-            headline.set_text(f"{arm} {plots.warmup_label(steps)}: training ...")
+        self._labels = [plots.warmup_label(steps) for steps in (0, warmup_steps)]
         for lines in (*self._losses, *self._accuracies, *self._crosses):
             lines.set_alpha(0.15)
+        self.show_headlines(["training ..."] * 2)
+
+    def show_headlines(self, said: Sequence[str]) -> None:
+        """Say something of each arm; the headlines are the legend too."""
+        for headline, line, label, text in zip(self._headline, ("- - -", "———"), self._labels, said, strict=True):
+            headline.set_text(f"{line} {label}: {text}")
         self.picture.show_moving(self._artists)
 
     def show_runs(self, runs: "xr.Dataset") -> None:
         """The runs of both arms, as far as they are."""
-        for arm, headline in enumerate(self._headline):
+        said = []
+        for arm in range(runs.warmup_steps.size):
             of_arm = runs.isel(warmup_steps=arm)
             loss = of_arm.batch_loss.transpose("seed", "step").to_numpy()
             self._losses[arm].set_segments([_curve(self._steps, row) for row in np.minimum(loss, plots.LOSS_CEILING)])
@@ -270,14 +275,12 @@ class _Panels:
             lost = loss[of_arm.outcome.to_numpy() == "diverged"]
             ends = [np.flatnonzero(np.isfinite(row))[-1] if np.isfinite(row).any() else 0 for row in lost]
             self._crosses[arm].set_data(ends, [plots.LOSS_CEILING] * len(ends))
-            trained = int((of_arm.outcome == "trained").sum())
-            label = f"{self.ARMS[arm]} {plots.warmup_label(int(of_arm.warmup_steps))}"
-            headline.set_text(f"{label}: {trained} of {runs.seed.size} train")
+            said.append(f"{int((of_arm.outcome == 'trained').sum())} of {runs.seed.size} train")
         for lines in (*self._losses, *self._accuracies):
             lines.set_alpha(0.8)
         for crosses in self._crosses:
             crosses.set_alpha(1)
-        self.picture.show_moving(self._artists)
+        self.show_headlines(said)
 
 
 def _curve(x: "np.ndarray[Any, Any]", y: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
