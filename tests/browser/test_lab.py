@@ -183,6 +183,61 @@ def test_the_map_is_walked_with_the_arrow_keys(everything):
     says_anywhere(lab, "with 32 warmup steps")
 
 
+# Kernel side: put a lab into many settings, one after the other. The browser draws each of them.
+RANDOM_SETTINGS = """
+import itertools, random
+from dataclasses import asdict
+def settings_of(lab, chance):
+    if lab is stability_lab:
+        return {"peak_lr": chance.choice([0.03125, 0.125, 0.5, 2.0]), "warmup_steps": chance.choice([0, 8, 32])}
+    if lab is quadratic_lab:
+        two = lambda low, high: [chance.uniform(low, high) for _ in range(2)]
+        moved = {"lr": 10 ** chance.uniform(-3, 1), "momentum": chance.choice([0.0, 0.5, 0.99])}
+        return {**lab.settings, **moved, "curvatures": two(0.1, 100), "start": two(0.1, 2)}
+    total = chance.randint(1, 200)
+    warmup = chance.randint(0, total)
+    schedule = Schedule(
+        total, warmup, stable_steps=chance.randint(0, total - warmup), count_from=chance.randint(0, 1),
+        warmup=chance.choice(["linear", "cosine", "exponential", "constant"]),
+        decay=chance.choice(["constant", "cosine", "linear", "sqrt"]),
+        start_factor=chance.choice([0.01, 0.5, 1.0]), end_factor=chance.choice([0.0, 0.1, 1.0]),
+    )
+    other = chance.choice([None, {**asdict(Schedule(100)), "peak_lr": 1.0, "compared": None}])
+    return {**asdict(schedule), "peak_lr": 10 ** chance.uniform(-5, 1), "compared": other}
+
+def wander(lab, moves, seed):
+    chance = random.Random(seed)
+    for _ in range(moves):
+        lab.settings = settings_of(lab, chance)
+    lab.settings = lab.defaults
+    return lab.describe()
+"""
+
+
+def test_random_settings_draw_without_a_complaint_and_memory_stays_flat(everything):
+    heap = everything.page.context.new_cdp_session(everything.page)
+
+    def wander(moves: int, seed: int) -> float:
+        """Megabytes in use after so many settings of each browser lab, back at the first."""
+        for name, source in {"schedule_lab": SCHEDULE, "quadratic_lab": QUADRATIC, "stability_lab": STABILITY}.items():
+            lab = output(everything, source)
+            lab.scroll_into_view_if_needed()
+            said = 'lab => [...lab.querySelectorAll("svg[role=img]")].map(svg => svg.ariaLabel).join()'
+            at_first = lab.evaluate(said)
+            assert at_first
+            everything.value(f"wander({name}, {moves}, {seed})")
+            everything.page.wait_for_function(
+                f"([lab, first]) => ({said})(lab) === first", arg=[lab.element_handle(), at_first]
+            )
+        heap.send("HeapProfiler.collectGarbage")
+        return heap.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+
+    everything.value(f"exec({RANDOM_SETTINGS!r}, globals())")
+    before = wander(100, seed=0)
+    assert wander(300, seed=1) - before < 30
+    assert everything.problems == []
+
+
 # ---- cards ----------------------------------------------------------------------------------------------------------
 
 
