@@ -17,6 +17,7 @@ import xarray as xr
 from warmup_course import Schedule
 from warmup_course.classroom import browser_labs, plots
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
+from warmup_course.export import to_code
 
 WARMUPS, DECAYS = ("linear", "cosine", "exponential", "constant"), ("constant", "cosine", "linear", "sqrt")
 
@@ -388,6 +389,45 @@ def test_schedule_lab_tells_what_it_shows():
     assert (lab.schedule, lab.peak_lr, lab.compared) == (Schedule(30, 5), 0.1, (Schedule(30), 0.3))
     assert ScheduleLab(Schedule(30), 0.1, compare=Schedule(20)).compared == (Schedule(20), 0.1)
     assert ScheduleLab(Schedule(30), 0.1).compared is None
+
+
+LIBRARIES = ("torch", "transformers", "python")
+
+
+def test_the_open_panel_has_the_code_of_whatever_is_shown():
+    lab = ScheduleLab(Schedule(60, 5), 0.1)
+    lab.set_state({"code_open": True})  # as a message from the browser does
+    for state in [lab.settings, *schedule_lab_states(np.random.default_rng(8))]:
+        lab.set_state({"settings": state})
+        schedule = Schedule(**{name: state[name] for name in asdict(Schedule(1))})
+        written = {library: to_code(schedule, state["peak_lr"], library) for library in LIBRARIES}
+        assert lab.code == {**written, "settings": state}
+
+
+def test_a_closed_panel_computes_nothing(monkeypatch):
+    calls = []
+    monkeypatch.setattr(browser_labs, "to_code", lambda *arguments: calls.append(arguments) or "code")
+    lab = ScheduleLab(Schedule(60, 5), 0.1)
+    lab.settings = {**lab.settings, "peak_lr": 0.2}
+    assert (lab.code, calls) == ({}, [])
+    lab.set_state({"code_open": True})
+    assert calls == [(Schedule(60, 5), 0.2, library) for library in LIBRARIES]
+    lab.set_state({"code_open": False})
+    lab.settings = {**lab.settings, "peak_lr": 0.3}
+    assert (lab.code, len(calls)) == ({}, 3)
+
+
+def test_the_code_belongs_to_the_settings_when_both_have_crossed_to_the_browser():
+    # The panel shows the code where these two texts agree, so they must, number by number.
+    lab = ScheduleLab(Schedule(60, 5), 0.1, compare=Schedule(30))
+    lab.code_open = True
+    body = "return data.map(([code, settings]) => JSON.stringify(code.settings) === JSON.stringify(settings))"
+    pairs = []
+    for state in schedule_lab_states(np.random.default_rng(9)):
+        lab.set_state({"settings": state})
+        pairs.append((lab.get_state(["code"])["code"], state))
+    assert in_node(ScheduleLab, body, pairs) == [True] * len(pairs)
+    assert in_node(ScheduleLab, body, [(pairs[0][0], pairs[1][1])]) == [False]
 
 
 def test_snapshots_draw_the_settings():

@@ -306,6 +306,17 @@ def test_what_a_probe_records(optimizer: Any) -> None:
         assert probe.update_size[row] == update_size(at_step[step], at_step[step + 1])
 
 
+def test_a_probe_looks_closely_at_the_first_steps() -> None:
+    run = config()
+    close, coarse = probe_of(run, every=1), probe_of(run)
+    coarse.first = 3
+    train(run, on_start=close.watch)
+    train(run, on_start=coarse.watch)
+    assert coarse.step == [0, 1, 2, 4, 8, 12]
+    assert coarse.sharpness == [close.sharpness[step] for step in coarse.step]
+    assert coarse.update_size == [close.update_size[step] for step in coarse.step]
+
+
 def test_on_all_rows_at_once_a_step_of_sgd_is_lr_times_gradient() -> None:
     run = config(batch_size=1437, dtype=DOUBLE)
     probe = probe_of(run, every=1, rows=1437)
@@ -365,6 +376,7 @@ def test_each_run_needs_a_new_probe() -> None:
         (lambda *case: gradient_noise(*case, 2, batches=0), ["batches", "at least 1", "0"]),
         (lambda *case: gradient_noise(*case, 2, seed=-1), ["seed", "-1"]),
         (lambda model, *rest: Probe(*rest, every=0), ["every", "at least 1", "0"]),
+        (lambda model, *rest: Probe(*rest, first=-1), ["first", "at least 0", "-1"]),
         (lambda model, loss, x, y: sharpness(model, loss, x, y[:5]), ["x and y", "6 and 5"]),
         (lambda model, loss, x, y: gradient_norm(model, loss, x[:0], y[:0]), ["x and y", "0 and 0"]),
         (lambda model, loss, x, y: gradient_noise(model, loss, x[:4], y, 2), ["x and y", "4 and 6"]),

@@ -56,11 +56,16 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     """
     homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
     environment = os.environ | {name: str(folder / name) for name in homes} | {"JUPYTER_TOKEN": TOKEN}
-    settings = folder / "JUPYTER_CONFIG_DIR/jupyter_lab_config.json"
+    settings = {
+        "JUPYTER_CONFIG_DIR/jupyter_lab_config.json": {"LabApp": {"expose_app_in_browser": True}},
+        # All cells stay in the page, so that a script finds what is off the screen too.
+        "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+    }
     for name in homes:
         (folder / name).mkdir(parents=True)
-    settings = folder / "JUPYTER_CONFIG_DIR/jupyter_lab_config.json"
-    settings.write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}), "utf-8")
+    for name, values in settings.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(values), "utf-8")
     code = (
         "from pathlib import Path; from warmup_course import cli\n"
         f"cli.LESSONS, cli.WORKSPACE = Path({str(lessons)!r}), Path({str(folder / 'workspace')!r})\n"

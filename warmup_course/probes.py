@@ -183,6 +183,7 @@ class Probe:
         loss_function, x, y: what sharpness and gradient norm are measured on; on the model's device, in its dtype.
         every: measures at the steps 0, every, 2 * every, ...; a measurement on 500 rows costs as much as some
             twenty training steps on 64.
+        first: measures at each of this many first steps too.
 
     Attributes:
         step: the steps measured, as they count in History.lr and History.batch_loss.
@@ -208,6 +209,7 @@ class Probe:
     x: Tensor
     y: Tensor
     every: int = 5
+    first: int = 0
     step: list[int] = field(default_factory=list, init=False)
     lr: list[float] = field(default_factory=list, init=False)
     sharpness: list[float] = field(default_factory=list, init=False)
@@ -216,6 +218,7 @@ class Probe:
 
     def __post_init__(self) -> None:
         self.every = whole_number("every", self.every, 1)
+        self.first = whole_number("first", self.first, 0)
 
     def watch(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Measure from now on, before and after ``optimizer.step()``. The numbers of the run stay the same.
@@ -232,7 +235,7 @@ class Probe:
         before: list[Tensor] = []
 
         def measure(*_: Any) -> None:
-            if (step := next(steps)) % self.every:
+            if (step := next(steps)) >= self.first and step % self.every:
                 return
             self.step.append(step)
             self.lr.append(optimizer.param_groups[0]["lr"])

@@ -21,6 +21,7 @@ from conftest import (
     TRAINING,
 )
 
+from warmup_course import Schedule, to_code
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
 from warmup_course.headless import OpenNotebook, find_chromium
@@ -172,6 +173,25 @@ def test_the_kernel_knows_what_was_moved_and_tells_when_a_goal_is_reached(everyt
     says(lab, "Goal: the power of 3 ✔ reached")
     lab.get_by_role("button", name="Reset").click()
     lab.filter(has_not_text="reached").wait_for()
+
+
+def test_the_code_panel_is_worked_from_the_keyboard_and_follows_the_sliders(everything):
+    page, lab = everything.page, output(everything, SCHEDULE)
+
+    def shows(warmup: int, library: str) -> None:
+        code = to_code(Schedule(100, warmup, stable_steps=30), 0.1, library)
+        arguments = [lab.locator("pre code").element_handle(), code]
+        page.wait_for_function("([element, code]) => element.textContent === code", arg=arguments)
+
+    press(lab.locator("summary"), "Enter")
+    shows(10, "torch")
+    press(lab.get_by_role("button", name="plain Python"), "Space")
+    shows(10, "python")
+    press(control(lab, "warmup steps").locator(HANDLE), "ArrowRight")
+    shows(11, "python")
+    press(lab.get_by_role("button", name="Copy"), "Enter")
+    says(lab, "Copied.")
+    assert everything.problems == []
 
 
 def test_the_map_is_walked_with_the_arrow_keys(everything):

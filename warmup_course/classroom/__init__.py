@@ -3,6 +3,7 @@
 from warmup_course.classroom import plots
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab
 from warmup_course.classroom.exercises import exercise
+from warmup_course.classroom.inside_lab import InsideLab
 from warmup_course.classroom.labs import SliderLab
 from warmup_course.classroom.lesson import Lesson, begin
 from warmup_course.classroom.progress import progress_table
@@ -10,6 +11,7 @@ from warmup_course.classroom.quiz import quiz
 from warmup_course.classroom.training_lab import TrainingLab
 
 __all__ = [
+    "InsideLab",
     "Lesson",
     "QuadraticLab",
     "ScheduleLab",

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import anywidget
 import numpy as np
@@ -24,6 +24,7 @@ from matplotlib.patches import Rectangle
 
 from warmup_course.checks import real_number, whole_number
 from warmup_course.classroom import plots
+from warmup_course.export import Library, to_code
 from warmup_course.schedulers import Schedule
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def schedule_message(schedule: Schedule) -> str:
 class ScheduleLab(BrowserLab):
     """The LR of a schedule, step by step, with a control for each of its fields and a second schedule beside it.
 
+    A panel that can be opened shows the schedule as code to copy (see ``to_code``); it needs the kernel.
+
     Args:
         schedule: the one to begin with, of at most 100 000 steps.
         peak_lr: its highest LR, in [1e-6, 100].
@@ -164,6 +167,9 @@ end_factor=0.0, count_from=1), True)
     """
 
     _esm = _source("schedule_lab.js")
+    code_open = traitlets.Bool().tag(sync=True)
+    # Library -> code, and in "settings" those that it was written for; empty while the panel is closed.
+    code = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -182,6 +188,15 @@ end_factor=0.0, count_from=1), True)
             other = peak_lr if compare_peak_lr is None else compare_peak_lr
             settings["compared"] = {**asdict(compare), "peak_lr": other, "compared": None}
         super().__init__(settings, goal=goal, reached=reached)
+        self.observe(self._write_code, ["settings", "code_open"])
+
+    def _write_code(self, _: object) -> None:
+        # Only while somebody looks at it: a slider is not to wait for what nobody sees.
+        if self.code_open:
+            texts = {library: to_code(self.schedule, self.peak_lr, library) for library in get_args(Library)}
+            self.code = {**texts, "settings": self.settings}
+        else:
+            self.code = {}
 
     def _check(self, settings: dict[str, Any]) -> None:
         for schedule, peak_lr in (_arm(settings), *([_arm(settings["compared"])] if settings["compared"] else [])):

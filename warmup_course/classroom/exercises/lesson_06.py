@@ -26,7 +26,7 @@ def judge_cosine(answer: Any) -> str:
             angle = math.pi * step / steps
             drop, expected = top - floor, floor + (top - floor) * (1 + math.cos(angle)) / 2
             if not close(got, expected):
-                cycle = floor + drop * (1 + math.cos(angle % math.pi)) / 2
+                cycle = floor + drop * (1 + math.cos(math.pi * (step % steps) / steps)) / 2
                 counted_from_1 = floor + drop * (1 + math.cos(angle + math.pi / steps)) / 2
                 likely = [
                     (cycle, "That jumps back to the top after `T_max`. This scheduler climbs back."),

@@ -133,14 +133,18 @@ const listScale = (values, text = short) => ({
 /** A slider's scale over whole numbers. */
 const wholeScale = (min, max, text) => ({ min, max, value: Number, position: Number, text });
 
-/** A label, the current value and a slider, which calls moved(value). show(value) moves it. */
+/**
+ * A label, the current value and a slider, which calls moved(value). show(value) moves it; one that is idle, because
+ * it would change nothing, is switched off.
+ */
 function slider(name, scale, moved) {
   const input = html("input", { type: "range", id: newId(), step: 1, ...OWN_KEYS });
   const value = html("span", { class: "wc-value", "aria-hidden": "true" });
   input.addEventListener("input", () => moved(scale.value(Number(input.value))));
   return {
     root: html("div", { class: "wc-control" }, html("label", { for: input.id }, name), value, input),
-    show(now, max = scale.max) {
+    show(now, max = scale.max, idle = false) {
+      input.disabled = idle;
       const position = scale.position(now);
       const text = scale.text(now);
       set(input, { min: Math.min(scale.min, position), max: Math.max(max, position), "aria-valuetext": text });

@@ -169,9 +169,108 @@ function numberTable() {
   return { root: table, fillNow: now.fill, fillOther: other.fill };
 }
 
+// ---- Code ----
+
+const LIBRARIES = [
+  ["torch", "torch"],
+  ["transformers", "transformers"],
+  ["python", "plain Python"],
+];
+const PATIENCE = 2000; // ms until a kernel that gives no code is taken to be absent
+
+/** Copy an element's text; false: that is not allowed here, and the text is selected instead. */
+async function copyText(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    // There is no clipboard on a page that came over plain http, and not in every frame.
+    getSelection().selectAllChildren(element);
+    return document.execCommand("copy");
+  }
+}
+
+/**
+ * A panel that shows the schedule as code, which the kernel writes while the panel is open.
+ * update(settings) tells it what the lab shows now.
+ */
+function codePanel(model) {
+  let library = LIBRARIES[0][0];
+  let settings = null;
+  let timer = 0;
+
+  const choices = LIBRARIES.map(([name, text]) => [name, button(text, () => choose(name)).root]);
+  const copied = html("span", { role: "status" });
+  const copy = button("Copy", async () => {
+    say(copied, (await copyText(code)) ? "Copied." : "Selected: now press Ctrl+C or ⌘C.");
+  });
+  const code = html("code");
+  const box = html("pre", { tabindex: 0, "aria-label": "The schedule as code", ...OWN_KEYS }, code);
+  const missing = html("p", { role: "status" });
+  const buttons = html("div", { class: "wc-buttons" }, ...choices.map(([, root]) => root), copy.root, copied);
+  const root = html("details", { class: "wc-code" }, html("summary", OWN_KEYS, "As code"), buttons, box, missing);
+
+  function choose(name) {
+    library = name;
+    tell();
+  }
+
+  /** Show the code if it is that of the settings shown; else wait a little, then say what is missing. */
+  function tell() {
+    clearTimeout(timer);
+    if (!root.open) return;
+    const written = model.get("code");
+    const ready = JSON.stringify(written.settings) === JSON.stringify(settings);
+    for (const [name, element] of choices) set(element, { "aria-pressed": name === library });
+    copy.enable(ready);
+    set(box, { "aria-busy": !ready });
+    say(copied, "");
+    if (ready) {
+      say(code, written[library]);
+      say(missing, "");
+      show(box, true);
+    } else {
+      timer = setTimeout(() => {
+        show(box, false);
+        say(missing, "Python writes the code and has not answered yet. It needs a running kernel in which this cell was run.");
+      }, PATIENCE);
+    }
+  }
+
+  function opened() {
+    if (model.get("code_open") !== root.open) {
+      model.set("code_open", root.open);
+      model.save_changes();
+    }
+    tell();
+  }
+
+  function follow() {
+    root.open = model.get("code_open");
+  }
+
+  root.addEventListener("toggle", opened);
+  model.on("change:code", tell);
+  model.on("change:code_open", follow);
+  follow();
+  return {
+    root,
+    update(current) {
+      settings = current;
+      tell();
+    },
+    close() {
+      clearTimeout(timer);
+      model.off("change:code", tell);
+      model.off("change:code_open", follow);
+    },
+  };
+}
+
 function render(context) {
   const { model } = context;
-  return openLab(context, "Schedule lab", (change) => {
+  const panel = codePanel(model);
+  const close = openLab(context, "Schedule lab", (change) => {
     const defaults = model.get("defaults");
     const longest = Math.max(defaults.total_steps, defaults.compared?.total_steps ?? 0);
     let settings;
@@ -217,9 +316,12 @@ function render(context) {
 
     function draw(current, width) {
       settings = current;
+      panel.update(settings);
       const { compared, peak_lr, total_steps } = settings;
       const limit = { warmup_steps: total_steps, stable_steps: total_steps };
-      for (const [name, control] of Object.entries(controls)) control.show(settings[name], limit[name]);
+      const level = settings.decay === "constant";
+      const idle = { stable_steps: level, end_factor: level, start_factor: settings.warmup_steps === 0 };
+      for (const [name, control] of Object.entries(controls)) control.show(settings[name], limit[name], idle[name]);
       for (const { enable } of [swap, remove]) enable(compared !== null);
 
       const found = numbers(settings);
@@ -261,8 +363,12 @@ function render(context) {
     const knobs = html("div", { class: "wc-controls" }, ...Object.values(controls).map(({ root }) => root));
     const buttons = html("div", { class: "wc-buttons" }, ...[reset, pin, swap, remove].map(({ root }) => root));
     const legend = html("div", { class: "wc-legend" }, nowEntry(false), otherEntry(false));
-    return { parts: [knobs, buttons, title, legend, picture, table.root], draw };
+    return { parts: [knobs, buttons, title, legend, picture, table.root, panel.root], draw };
   });
+  return () => {
+    close();
+    panel.close();
+  };
 }
 
 export default { render };

@@ -1,0 +1,171 @@
+"""Lesson 05."""
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR, LinearLR
+
+from warmup_course import Schedule
+
+Choices = list[dict[str, Any]]
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def geometric_half_way() -> list[float]:
+    steps = np.arange(201)
+    by_multiplying = 0.001 * np.cumprod(np.r_[1, np.full(200, 100 ** (1 / 200))])
+    straight = np.interp(steps, [0, 200], [0.001, 0.1])
+    return [by_multiplying[100], straight[100], 0.1 / 2, by_multiplying[0], by_multiplying[200]]
+
+
+NUMBERS: dict[str, Callable[[], list[float]]] = {"geometric-half-way": geometric_half_way}
+
+
+# ---- choices ---------------------------------------------------------------------------------------------------------
+
+
+def first_lr(make: Callable[[SGD], Any]) -> float:
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    make(optimizer)
+    return optimizer.param_groups[0]["lr"]
+
+
+def where_warmup_starts(choices: Choices) -> list[bool]:
+    codes = [re.search(r"`(min.+?)`", choice["text"]) for choice in choices[:2]]
+    firsts = [
+        first_lr(lambda opt, code=code: LambdaLR(opt, lambda step: eval(code[1], {"min": min, "step": step, "W": 5})))
+        for code in codes
+    ]
+    starts = [*firsts, first_lr(LinearLR), 0.1, 0.0001]
+    return [start == 0 for start in starts]
+
+
+CHOICES: dict[str, Callable[[Choices], list[bool]]] = {"where-warmup-starts": where_warmup_starts}
+
+
+# ---- order -----------------------------------------------------------------------------------------------------------
+
+
+def a_quarter_of_the_way_up(texts: Sequence[str]) -> list[float]:
+    def factor(text: str) -> float:
+        name, start = text.partition(",")[0], 0.01 if "hundredth" in text else 0.1 if "tenth" in text else 0.0
+        if name == "Square root":
+            return 0.25**0.5
+        warmup = {"Geometric": "exponential"}.get(name, name.lower())
+        return Schedule(400, 400, warmup=warmup, start_factor=start, count_from=0)(100)
+
+    return [factor(text) for text in texts]
+
+
+ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"a-quarter-of-the-way-up": a_quarter_of_the_way_up}
+
+
+# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
+
+CLAIMED: dict[str, list[str]] = {
+    "linear-or-exponential-code": ["from a start of 0 it stays there, and then jumps"],
+    "two-ways-to-jump": [
+        "constant 0.01: at most 3 of 10, with 8 and with 32",
+        "constant 0.05, 32 steps: at least 6 of 10",
+        "8 steps at 0.05 flatten more than 32 at 0.01",
+    ],
+    "who-never-arrives": [
+        "at nominal 2.0 it trains at least 4 of 10",
+        "the linear ramp to 2.0: at most 1 of 10",
+        "the linear ramp to the LR it reached: at least 5 of 10",
+    ],
+    "warming-the-momentum": [
+        "LR 0.125, nothing warmed up: at most 1 of 10",
+        "LR 0.125, the momentum warmed up: at least 5 of 10",
+        "LR 0.0625: momentum and control train at least half",
+        "your 0.9 is overwritten: 0.95, then down to 0.85",
+        "that is torch's Adam, step by step",
+    ],
+    "what-the-race-showed": [
+        "8 steps: the square root trains at most 2 of 10",
+        "8 steps: the constant warmup trains at least 6 of 10",
+        "64 steps: every shape trains at least half",
+        "64 steps, runs that train: no shape beats linear by 2 points",
+    ],
+}
+
+
+# ---- exercises -------------------------------------------------------------------------------------------------------
+
+
+def power(step: float, w: int, start: float) -> float:
+    return start ** (1 - step / w)
+
+
+def by_logarithm(lrs: Sequence[float]) -> str:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for name, values in (("linear", np.asarray(lrs)), ("geometric", np.log(lrs))):
+            bends = np.abs(np.diff(values, 2))
+            if (bends < 1e-6 * np.abs(np.diff(values)[:-1])).all():
+                return name
+    return "other"
+
+
+def exactly(lrs: Sequence[float]) -> str:
+    steps = {after - before for before, after in pairwise(lrs)}
+    ratios = {after / before if before else 0 for before, after in pairwise(lrs)}
+    return "linear" if len(steps) == 1 else "geometric" if len(ratios) == 1 else "other"
+
+
+def from_two_pairs(lrs: Sequence[float]) -> str:
+    first, second, third = lrs[:3]
+    if np.isclose(second - first, third - second):
+        return "linear"
+    return "geometric" if first and np.isclose(second / first, third / second) else "other"
+
+
+def absolute(lrs: Sequence[float]) -> str:
+    steps = np.diff(lrs)
+    if np.allclose(steps, steps[0]):
+        return "linear"
+    lrs = np.asarray(lrs)
+    return "geometric" if lrs[0] and np.allclose(lrs[1:] / lrs[:-1], lrs[1] / lrs[0]) else "other"
+
+
+WRONG = {
+    "05_warmup_shapes/geometric_ramp": [
+        (lambda step, w, start: power(min(step + 1, w), w, start) if w else 1, "one step ahead"),
+        (lambda step, w, start: power(step, w, start) if w else 1, "above the peak"),
+        (lambda step, w, start: start + (1 - start) * min(step / w, 1) if w else 1, "Equal differences"),
+        (lambda step, w, start: start + (1 - start) * power(step, w, start), "multiply only"),
+        (lambda step, w, start: start ** (step / w), "comes down"),
+        (lambda step, w, start: 1 - np.exp(-step / w), "never arrives"),
+        (lambda step, w, start: start if step < w else 1, "does not move"),
+        (lambda step, w, start: 1.0, "has to come first"),
+        (lambda step, w, start: power(min(step, w), w, start), "ZeroDivisionError"),
+        (lambda step, w: step / w, "TypeError"),
+        (0.001, "should be a function"),
+    ],
+    "05_warmup_shapes/shape_of": [
+        (lambda lrs: "linear", "times the same number"),
+        (exactly, "plus the same amount"),
+        (from_two_pairs, "all the way"),
+        (absolute, "relative"),
+        (lambda lrs: "exponential", "Return one of"),
+        (lambda lrs: [lrs], "Return one of"),
+        (lambda lrs: "geometric" if lrs[1] / lrs[0] == 10 else "linear", "ZeroDivisionError"),
+        ("geometric", "should be a function"),
+    ],
+}
+# Right answers that are not the solution's words.
+RIGHT = {
+    "05_warmup_shapes/geometric_ramp": [
+        lambda step, w, start: (
+            Schedule(2000, w, warmup="exponential", start_factor=start, count_from=0)(step) if step < w else 1
+        ),
+        lambda step, w, start: np.exp(np.interp(step, [0, w], [np.log(start), 0])) if w else 1,
+    ],
+    "05_warmup_shapes/shape_of": [by_logarithm],
+}

@@ -1,0 +1,141 @@
+"""Lesson 08."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
+
+Choices = list[dict[str, Any]]
+
+
+def labels(tp: int, fp: int, fn: int, tn: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with these counts: what is true, and what is said."""
+    return np.repeat([1, 0, 1, 0], [tp, fp, fn, tn]), np.repeat([1, 1, 0, 0], [tp, fp, fn, tn])
+
+
+def by_sklearn(tp: int, fp: int, fn: int, tn: int) -> tuple[float, float, float]:
+    truth, said = labels(tp, fp, fn, tn)
+    scorers = (metrics.precision_score, metrics.recall_score, metrics.f1_score)
+    precision, recall, f1 = (float(score(truth, said, zero_division=0)) for score in scorers)
+    return precision, recall, f1
+
+
+def precision_behind_98_percent() -> list[float]:
+    # The only table with these shares, found by trying all.
+    found = []
+    for tp in range(101):
+        for fp in range(201):
+            fn, tn = 100 - tp, 4900 - fp
+            if tp + tn == 4900 and tp == 12:
+                found.append((tp, fp, fn, tn))
+    [counts] = found
+    truth, said = labels(*counts)
+    precision, recall, f1 = by_sklearn(*counts)
+    errors = int((truth != said).sum())
+    return [precision, recall, metrics.accuracy_score(truth, said), 12 / 12, 12 / (12 + errors), f1]
+
+
+NUMBERS: dict[str, Callable[[], list[float]]] = {"precision-behind-98-percent": precision_behind_98_percent}
+
+
+def selected_on_all_rows(_: Choices) -> list[bool]:
+    """20 tables: the mean accuracy on validation rows and on untouched ones."""
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, y = rng.standard_normal((400, 1000)), rng.integers(0, 2, 400)
+        link = abs(x[:200][y[:200] == 1].mean(0) - x[:200][y[:200] == 0].mean(0))
+        chosen = x[:, np.argsort(-link)[:20]]
+        model = LogisticRegression().fit(chosen[:100], y[:100])
+        found.append([model.score(chosen[100:200], y[100:200]), model.score(chosen[200:], y[200:])])
+    valid, untouched = np.mean(found, axis=0)
+    return [bool(abs(valid - 0.5) < 0.1), valid > 0.6 > untouched, untouched > 0.6, bool(valid < 0.5)]
+
+
+CHOICES: dict[str, Callable[[Choices], list[bool]]] = {"selected-on-all-rows": selected_on_all_rows}
+
+
+def order_by_f1(texts: Sequence[str]) -> list[float]:
+    def f1(text: str) -> float:
+        alarms, right = (int(n) for n in re.findall(r"\d+", text) or (0, 0))
+        return by_sklearn(right, alarms - right, 20 - right, 980 - alarms + right)[2]
+
+    return [f1(text) for text in texts]
+
+
+ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"order-by-f1": order_by_f1}
+
+CLAIMED: dict[str, list[str]] = {
+    "remedies-for-low-recall": [
+        "warmup moves recall by less than 5 points",
+        "recall rises by at least 20 points",
+        "as it is: over 97.5 % accurate, recall below 25 %",
+    ],
+    "no-warmup-and-recall": [
+        "ordinary: recall moves by less than 10 points",
+        "ordinary: precision moves by less than 10 points",
+        "fragile: warmup adds 20 points of recall",
+        "fragile: and 20 points of precision",
+        "fragile, no warmup: every run is at least 97 % accurate",
+    ],
+    "spike-at-7-30-53": [
+        "a tenth of the LR: less than 1 spike a run",
+        "at a tenth of the LR in at least 2 epochs of 3",
+        "and no other batch does",
+    ],
+    "same-accuracy-one-jumped": [
+        "no warmup: the median run reaches 1.5 times its first loss",
+        "with warmup the median run does not reach 1.25 times",
+        "the mean accuracies are less than 5 points apart",
+    ],
+    "credit-where-due": [
+        "decay alone: less than a quarter of the restlessness",
+        "decay with warmup: the same",
+        "warmup alone: not even halved",
+        "in the ramp the arms with warmup are behind",
+    ],
+}
+
+
+def highest_that_reaches(scores: list[float], truth: list[int], goal: float) -> float:
+    """By scikit-learn's precision-recall curve; its thresholds rise."""
+    _, recall, thresholds = metrics.precision_recall_curve(truth, scores)
+    return float(thresholds[recall[:-1] >= goal].max())
+
+
+def frauds(scores: list[float], truth: list[int]) -> list[float]:
+    return sorted((s for s, label in zip(scores, truth, strict=True) if label), reverse=True)
+
+
+WRONG = {
+    "08_reading_metrics/precision_recall_f1": [
+        (lambda tp, fp, fn, tn: (tp / (tp + fn), tp / (tp + fp), 0), "divides by the alarms"),
+        (lambda tp, fp, fn, tn: ((tp + tn) / (tp + fp + fn + tn), 0, 0), "TN does not occur in precision"),
+        (lambda tp, fp, fn, tn: (tp / (tp + fp), tp / (tp + fp), 0), "Recall divides by the frauds"),
+        (lambda tp, fp, fn, tn: (tp / (tp + fp), tn / (tn + fp), 0), "negative* class"),
+        (lambda tp, fp, fn, tn: (*by_sklearn(tp, fp, fn, tn)[:2], sum(by_sklearn(tp, fp, fn, tn)[:2]) / 2), "mean"),
+        (lambda tp, fp, fn, tn: (*by_sklearn(tp, fp, fn, tn)[:2], by_sklearn(tp, fp, fn, tn)[2] / 2), "factor 2"),
+        (lambda tp, fp, fn, tn: (tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)), "ZeroDivisionError"),
+        (lambda tp, fp, fn, tn: tp / (tp + fp), "three numbers"),
+        (lambda tp, fp, fn, tn: ("all", 1, 1), "not a number"),
+        (0.5, "should be a function"),
+    ],
+    "08_reading_metrics/threshold": [
+        (lambda scores, truth, goal: 0.5, "fixed"),
+        (lambda scores, truth, goal: sorted(scores, reverse=True)[math.ceil(goal * len(scores)) - 1], "all rows"),
+        (lambda scores, truth, goal: frauds(scores, truth)[3], "further than needed"),
+        (lambda scores, truth, goal: min(scores), "lowest"),
+        (lambda scores, truth, goal: 0.8, "Too few"),
+        (lambda scores, truth, goal: goal, "not a score"),
+        (lambda scores, truth, goal: frauds(scores, truth), "not a number"),
+        (0.5, "should be a function"),
+    ],
+}
+RIGHT = {
+    "08_reading_metrics/precision_recall_f1": [by_sklearn, lambda *counts: list(by_sklearn(*counts))],
+    "08_reading_metrics/threshold": [highest_that_reaches],
+}

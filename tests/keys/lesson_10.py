@@ -1,0 +1,141 @@
+"""Lesson 10."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim import Adam
+
+from warmup_course import Schedule
+
+Choices = list[dict[str, Any]]
+
+
+def adams_first_step(gradient: float, lr: float, beta1: float, beta2: float, eps: float) -> float:
+    """By torch itself."""
+    weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    weight.grad = torch.tensor([gradient], dtype=torch.float64)
+    Adam([weight], lr=lr, betas=(beta1, beta2), eps=eps).step()
+    return weight.item()
+
+
+def by_averages(gradient, lr, beta1, beta2, eps, correct):
+    """As it is told in the papers: average, correct, divide."""
+    if correct:
+        return adams_first_step(gradient, lr, beta1, beta2, eps)
+    m = beta1 * 0 + (1 - beta1) * gradient
+    v = beta2 * 0 + (1 - beta2) * gradient * gradient
+    return -lr * m / (math.sqrt(v) + eps)
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def step_where_the_bowl_warns() -> list[float]:
+    def first(lrs: np.ndarray, limit: float) -> float:
+        return float(np.flatnonzero(lrs * 25 > limit)[0])
+
+    ramp, late = (0.5 * Schedule(40, 20, decay="constant", count_from=by)(np.arange(40)) for by in (1, 0))
+    right = first(ramp, 2)
+    return [right, first(late, 2), right - 1, first(np.full(40, 0.5), 2), first(ramp, 1), float(np.argmax(ramp))]
+
+
+def adam_without_correction() -> list[float]:
+    g, lr = 0.3, 0.01
+    bare = [abs(by_averages(g, lr, 0.9, beta2, 0, correct=False)) for beta2 in (0.99, 0.999)]
+    return [*bare, lr * g, 0.1 * abs(adams_first_step(g, lr, 0.9, 0.99, 0)), lr / math.sqrt(1 - 0.99)]
+
+
+NUMBERS: dict[str, Callable[[], list[float]]] = {
+    "step-where-the-bowl-warns": step_where_the_bowl_warns,
+    "adam-without-correction": adam_without_correction,
+}
+
+
+# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
+
+CLAIMED: dict[str, list[str]] = {
+    "sharpness-on-the-ramp": [
+        "by step 36 the sharpness has fallen to a third, every seed",
+        "with the ramp, the median LR x sharpness never reaches 2",
+    ],
+    "flat-and-worse": [
+        "without warmup at least 8 of 10 end flatter than with it",
+        "and at least 9 of 10 end with the lower training accuracy",
+        "LR 0.125 without warmup, 460 steps: at least 9 of 10 train",
+        "LR 0.125: every one settles below 1.4, short of the edge",
+    ],
+    "what-the-linear-model-shows": [
+        "the linear model's sharpness never changes (to 0.1 %)",
+        "LR 1.0 diverges with every ramp",
+    ],
+    "large-and-noisy": [
+        "the fresh gradient is over 20 times as long, every seed",
+        "the fresh noise scale is below a batch of 64, every seed",
+        "it is over twice as high after 200 steps, every seed",
+    ],
+    "adam-and-the-size-of-the-loss": [
+        "Adam's first update: RMS within 5 % of the LR",
+        "by update 300 below 0.25",
+        "the loss times 1000 changes none of the first ten by 2 %",
+    ],
+    "fair-to-radam": ["after 150 updates it is still below 0.3"],
+}
+
+WORDING = ["relatives-that-limp"]
+
+
+# ---- exercises -------------------------------------------------------------------------------------------------------
+
+
+def by_loop(steps, lrs, sharpnesses):
+    found = []
+    for i, step in enumerate(steps):
+        if math.isnan(sharpnesses[i]) or sharpnesses[i] > 2 / lrs[i]:
+            found.append(step)
+    return found
+
+
+def by_numpy(steps, lrs, sharpnesses):
+    products = np.multiply(lrs, sharpnesses)
+    return np.array(steps)[(products > 2) | np.isnan(products)]
+
+
+def above(limit: float, steps: list, values: list) -> list:
+    return [step for step, value in zip(steps, values, strict=True) if value > limit]
+
+
+WRONG = {
+    "10_why_it_works/trouble": [
+        (lambda t, lr, s: [a for a, b, c in zip(t, lr, s, strict=True) if b * c >= 2], "must be above"),
+        (lambda t, lr, s: [i for i in range(len(t)) if not lr[i] * s[i] <= 2], "places in the list"),
+        (lambda t, lr, s: [a for a, b, c in zip(t, lr, s, strict=True) if b * c > 1], "comes nearer"),
+        (lambda t, lr, s: [a for a, b, c in zip(t, lr, s, strict=True) if b * c <= 2], "safe ones"),
+        (lambda t, lr, s: above(2, t, s), "Multiply it by the LR"),
+        (lambda t, lr, s: above(2 / max(lr), t, s), "its own limit"),
+        (lambda t, lr, s: [b * c > 2 for b, c in zip(lr, s, strict=True)], "yes or no"),
+        (lambda t, lr, s: [a for a, b, c in zip(t, lr, s, strict=True) if b * c > 2], "nan > 2"),
+        (lambda t, lr, s: 30, "not a list of steps"),
+        (lambda t: t, "TypeError"),
+        ([30, 40], "should be a function"),
+    ],
+    "10_why_it_works/first_update": [
+        (lambda *a: -by_averages(*a), "against"),
+        (lambda g, lr, b1, b2, eps, correct: -lr * g, "SGD's step"),
+        (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, not correct), "wrong way round"),
+        (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, False), "look at neither"),
+        (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, True), "look at neither"),
+        (lambda g, lr, b1, b2, eps, correct: -lr * (1 - b1) * g / (abs(g) + eps), "left the first"),
+        (lambda g, lr, b1, b2, eps, correct: -lr * g / ((1 - b2) ** 0.5 * abs(g) + eps), "not the second"),
+        (lambda g, lr, b1, b2, eps, correct: -lr / (g + eps), "squared"),
+        (lambda g, lr, b1, b2, eps, correct: "small", "not a number"),
+        (0.01, "should be a function"),
+    ],
+}
+
+RIGHT = {
+    "10_why_it_works/trouble": [by_loop, by_numpy],
+    "10_why_it_works/first_update": [by_averages],
+}

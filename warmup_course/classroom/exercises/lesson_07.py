@@ -1,0 +1,124 @@
+"""How do I combine warmup and decay?"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.optim import SGD
+
+from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, number, run, short
+
+
+def wsd(step, T, W, D):
+    ramp = (step + 1) / W if step < W else 1
+    fall = min(1, (T - step) / D) if D else 1
+    return max(0, min(ramp, fall))
+
+
+def make_scheduler(optimizer, T, W):
+    from torch.optim.lr_scheduler import LambdaLR
+
+    def factor(step):
+        if step < W:
+            return (step + 1) / W
+        return 1 if step < T // 2 else 0.1 if step < 3 * T // 4 else 0.01
+
+    return LambdaLR(optimizer, factor)
+
+
+def judge_wsd(answer: Any) -> str:
+    # The first input tells all the misconceptions apart.
+    for n, w, d in ((100, 10, 20), (30, 0, 10), (30, 5, 0), (12, 6, 6)):
+        for step in (4, 92, 80, 0, w - 1, w, n - d - 1, n - d, n - d + 1, n - 1, n, n + 7):
+            if step < 0:
+                continue
+            shown = f"For step {step}, T = {n}, W = {w} and D = {d}"
+            got = number(run(answer, step, n, w, d), shown)
+            rising, falling, left = step < w, step >= n - d, n - step
+            expected = (step + 1) / w if rising else max(0, left / d) if falling and d else 1.0
+            if not close(got, expected):
+                ramp = min(1, (step + 1) / w) if w else 1
+                likely = [
+                    (step / w if rising else -1, "Step 0 would run at factor 0. The course's ramp has (step + 1) / W."),
+                    (ramp * left / n if rising else -1, "A product falls from the start on, and is nowhere level."),
+                    ((left - 1) / (d or 1), "One step too early: the first of the last D steps still has factor 1."),
+                    ((left - 1) / (d - 1 if d > 1 else 1), "That is 0 in the last step. It should be reached at T."),
+                    (left / (n - w), "The fall begins at the end of the ramp. It should take the last D steps."),
+                    (left / n, "The fall takes the whole run. It should take the last D steps."),
+                    ((step - n + d) / (d or 1), "That rises from 0 to 1. It should fall from 1 to 0."),
+                    (1 - (step - d) / (n - d), "You let the fall begin at step D. It should take the *last* D steps."),
+                    (left / (d or 1), "That leaves the range from 0 to 1."),
+                    (1.0, "When does the ramp end, and when does the fall begin?"),
+                ]
+                raise not_yet(shown, got, expected, likely)
+    return "Ramp, level, fall, and 0 from then on; also without a ramp, without a fall, and without a level stretch."
+
+
+def judge_stairs(answer: Any) -> str:
+    for n, w, peaks in ((40, 4, (0.2, 0.05)), (30, 5, (1.0, 0.25)), (11, 1, (0.5, 0.5)), (8, 0, (0.1, 0.2))):
+        for group, peak in enumerate(peaks):
+            used = _used(answer, n, w, peaks)
+            for step in sorted(range(n), key=lambda step: step != 25):  # this one tells most misconceptions apart
+                lrs = used[step]
+                share = (step + 1) / w if step < w else 1 if step < n // 2 else 0.1 if step < 3 * n // 4 else 0.01
+                shown = f"With T = {n}, W = {w} and peaks {peaks}, group {group}, step {step}:"
+                after_ramp = (step - w) / (n - w)
+                stairs = 1 if after_ramp < 0.5 else 0.1 if after_ramp < 0.75 else 0.01
+                likely = [
+                    (peak * step / w if step < w else -1, "Step 0 would run at 0. The ramp has (step + 1) / W."),
+                    (peak if step == 25 else -1, "Still at the peak. Stairs in absolute steps may come too late."),
+                    (
+                        peak * stairs if step == n // 2 else -1,
+                        "The stairs are shares of the *whole* run, not of what follows the ramp.",
+                    ),
+                    (peak if step < w else -1, "That is the peak. Where is the ramp?"),
+                    (peaks[0] * share, "That is the LR of group 0. Each group keeps its own peak."),
+                    (peak * share * 0.1, "A tenth too low. How often did you divide?"),
+                    (peak * share * 10, "A stair is missing, or late."),
+                    (peak * share * peak, "The factor contains the peak, and the scheduler multiplies by it again."),
+                ]
+                if not close(1000 * lrs[group], 1000 * peak * share):
+                    raise not_yet(shown, lrs[group], peak * share, likely)
+    return "A ramp and two stairs, whatever the length of the run, for each group at its own height."
+
+
+def _used(answer: Callable[..., Any], n: int, w: int, peaks: tuple[float, ...]) -> list[list[float]]:
+    """The LRs of all groups at each optimizer.step()."""
+    optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": peak} for peak in peaks])
+    scheduler = run(answer, optimizer, n, w)
+    if not callable(getattr(scheduler, "step", None)):
+        raise NotYet(f"You returned {short(scheduler)}, which has no `step()`. Return the scheduler.")
+    used: list[list[float]] = []
+    optimizer.register_step_pre_hook(lambda opt, *_: used.append([float(group["lr"]) for group in opt.param_groups]))
+    for step in range(n):
+        optimizer.step()
+        try:
+            scheduler.step()
+        except Exception as error:
+            said = f"stops with `{type(error).__name__}: {error}`"
+            raise NotYet(f"With T = {n} and W = {w}, call {step + 1} of `scheduler.step()` {said}.") from error
+    return used
+
+
+EXERCISES = (
+    Exercise(
+        name="07_warmup_then_decay/wsd",
+        judge=judge_wsd,
+        hints=(
+            "The factor is the lowest of three things: the ramp, 1, and the fall. None of them is ever negative.",
+            "The fall is a straight line that is 0 at step T and 1 at step T - D. Look at how many steps are left.",
+        ),
+        answer=wsd,
+        why="No seam to count: the lower of ramp and fall wins, and between them both are at 1 or above.",
+    ),
+    Exercise(
+        name="07_warmup_then_decay/make_scheduler",
+        judge=judge_stairs,
+        hints=(
+            "A `LambdaLR` needs one function: from the step to what multiplies *each group's* peak.",
+            "The function may use `T` and `W`: it is defined inside. Compare `step` with `W`, `T // 2`, `3 * T // 4`.",
+        ),
+        answer=make_scheduler,
+        why="Both stairs are shares of T, so a shorter run decays sooner. `LambdaLR` multiplies each group's own peak.",
+    ),
+)
