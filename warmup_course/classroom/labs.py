@@ -45,8 +45,10 @@ class Lab(widgets.VBox):
         self._goal, self._reached, self._goal_line = goal, reached, Status()
         self._defaults = self.values
         names = ", ".join(control.description for control in self.controls.values())
-        # What a screen reader says, and what a page without figures has instead.
-        self.description = picture.tooltip = f"A lab with controls for {names}. Its figure shows {shows}."
+        self.description = f"A lab with controls for {names}. Its figure shows {shows}."
+        # For a screen reader: an Image cannot have a text of its own (a tooltip would keep it from being shown at all).
+        hidden = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
+        spoken = widgets.HTML(f'<p style="{hidden}">{html.escape(self.description)}</p>', layout={"height": "0"})
         reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
         reset.on_click(lambda _: self.reset())
         for control in self.controls.values():
@@ -56,7 +58,7 @@ class Lab(widgets.VBox):
         # Two columns where there is room for two.
         columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
         grid = widgets.GridBox([*self.controls.values()], layout=columns)
-        rows = [grid, widgets.HBox([reset, *more]), picture, self.status]
+        rows = [spoken, grid, widgets.HBox([reset, *more]), picture, self.status]
         super().__init__([*rows, self._goal_line] if goal else rows)
 
     @property
