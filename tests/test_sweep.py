@@ -474,7 +474,7 @@ def test_the_package_offers_the_function_itself() -> None:
 def test_on_epoch_is_given_what_shorter_sweeps_end_with():
     config = TrainConfig(peak_lr=0.1, loss="squared_error", total_steps=60)
     seen = []
-    runs = sweep(config, on_epoch=seen.append, peak_lr=[0.05, 1e4], seed=range(2))
+    runs = sweep(config, on_epoch=lambda so_far: seen.append(so_far()), peak_lr=[0.05, 1e4], seed=range(2))
     assert len(seen) == 3
     for so_far, steps in zip(seen, (23, 46, 60), strict=True):
         shorter = sweep(replace(config, total_steps=steps), peak_lr=[0.05, 1e4], seed=range(2))
@@ -487,7 +487,12 @@ def test_on_epoch_is_given_what_shorter_sweeps_end_with():
 
 def test_on_epoch_knows_runs_that_have_not_begun():
     seen = []
-    sweep(TrainConfig(total_steps=10), on_epoch=seen.append, optimizer=["SGD", "Adam"], seed=range(2))
+    sweep(
+        TrainConfig(total_steps=10),
+        on_epoch=lambda so_far: seen.append(so_far()),
+        optimizer=["SGD", "Adam"],
+        seed=range(2),
+    )
     assert (seen[0].outcome.sel(optimizer="SGD") != "").all()
     assert (seen[0].outcome.sel(optimizer="Adam") == "").all()
     assert seen[0].lr.sel(optimizer="Adam").isnull().all()

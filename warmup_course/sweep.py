@@ -35,7 +35,7 @@ def sweep(
     config: TrainConfig,
     *,
     progress: Callable[[range], Iterable[int]] | None = None,
-    on_epoch: Callable[["xr.Dataset"], None] | None = None,
+    on_epoch: Callable[[Callable[[], "xr.Dataset"]], None] | None = None,
     **axes: Sequence[Any],
 ) -> "xr.Dataset":
     """Train every combination of the given values, and give the same numbers as ``train`` run by run.
@@ -44,8 +44,8 @@ def sweep(
         config: what all runs share.
         progress: wraps the range of training steps while they are counted through; by default a progress bar that
             appears when the sweep takes longer than two seconds. An exception from it ends the sweep.
-        on_epoch: is given the result so far after each epoch, with NaN for what is still to come. Its outcomes are
-            those of runs that would end there; a run that has not begun has the outcome "".
+        on_epoch: is called after each epoch, with a function that gives the result so far, with NaN for what is still
+            to come. Its outcomes are those of runs that would end there; a run that has not begun has the outcome "".
         axes: lists of values for fields of TrainConfig that leave the shapes alone, such as ``peak_lr=[0.1, 0.2]``.
 
     Returns:
@@ -82,14 +82,18 @@ def sweep(
             results[name][rows] = of_rows
 
     for rows in stacks:
-        for so_far in _train_stack([configs[row] for row in rows], data, ticks):
+        for of_stack in _train_stack([configs[row] for row in rows], data, ticks):
+
+            def so_far(rows: list[int] = rows, of_stack: Callable[[], dict[str, Any]] = of_stack) -> "xr.Dataset":
+                store(rows, of_stack())
+                return _labelled(results, values, config.total_steps, epoch_length)
+
             if on_epoch is not None:
-                store(rows, so_far())
-                on_epoch(_labelled(results, values, config.total_steps, epoch_length))
-        store(rows, so_far())
+                on_epoch(so_far)
+        runs = so_far()
     for _ in ticks:  # lets the progress bar close itself
         pass
-    return _labelled(results, values, config.total_steps, epoch_length)
+    return runs
 
 
 def _labelled(

@@ -29,7 +29,7 @@ LOWEST_LR, HIGHEST_LR = 2.0**-10, 2.0**2
 BATCH_SIZES = (16, 32, 64, 128, 256, 512)
 MOST_LAYERS = 6
 # Seconds between two drawings of a run under way; drawing takes time from training.
-PARTIAL_EVERY = 0.4
+PARTIAL_EVERY = 0.6
 
 
 class _Superseded(Exception):  # noqa: N818  (it is no error)
@@ -144,10 +144,10 @@ class TrainingLab(Lab):
         self._panels.show_schedules(config.peak_lr, warmup_steps)
         drawn = perf_counter()
 
-        def draw_now_and_then(runs: "xr.Dataset") -> None:
+        def draw_now_and_then(so_far: Callable[[], "xr.Dataset"]) -> None:
             nonlocal drawn
             if perf_counter() - drawn > PARTIAL_EVERY:
-                self._panels.show_runs(runs)
+                self._panels.show_runs(so_far())
                 drawn = perf_counter()
 
         with suppress(_Superseded):
