@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import (
+
+from browser.conftest import (
     CELLS,
     EXERCISE,
     LESSONS,
@@ -20,7 +21,6 @@ from conftest import (
     STABILITY,
     TRAINING,
 )
-
 from warmup_course import Schedule, to_code
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
