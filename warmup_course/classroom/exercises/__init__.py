@@ -1,35 +1,14 @@
 """All exercises, one module a lesson."""
 
+import pkgutil
+from importlib import import_module
+
 from warmup_course.checks import one_of
-from warmup_course.classroom.exercises import (
-    lesson_01,
-    lesson_02,
-    lesson_03,
-    lesson_04,
-    lesson_05,
-    lesson_06,
-    lesson_07,
-    lesson_08,
-    lesson_10,
-    lesson_11,
-)
 from warmup_course.classroom.exercises.checker import Exercise
 
+_LESSONS = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("lesson_"))
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for lesson in (
-        lesson_01,
-        lesson_02,
-        lesson_03,
-        lesson_04,
-        lesson_05,
-        lesson_06,
-        lesson_07,
-        lesson_08,
-        lesson_10,
-        lesson_11,
-    )
-    for exercise in lesson.EXERCISES
+    exercise.name: exercise for lesson in _LESSONS for exercise in import_module(f"{__name__}.{lesson}").EXERCISES
 }
 
 
