@@ -47,8 +47,8 @@ class Lab(widgets.VBox):
         names = ", ".join(control.description for control in self.controls.values())
         self.description = f"A lab with controls for {names}. Its figure shows {shows}."
         # For a screen reader: an Image cannot have a text of its own (a tooltip would keep it from being shown at all).
-        hidden = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)"
-        spoken = widgets.HTML(f'<p style="{hidden}">{html.escape(self.description)}</p>', layout={"height": "0"})
+        label = f'<div role="img" aria-label="{html.escape(self.description)}"></div>'
+        spoken = widgets.HTML(label, layout={"height": "0"})
         reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
         reset.on_click(lambda _: self.reset())
         for control in self.controls.values():
