@@ -25,6 +25,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course of two lessons, the second with a claim on lr."""
     write_lesson(tmp_path / "notebooks/00_start_here.ipynb", code("print(seed)"))
     write_lesson(tmp_path / "notebooks/01_claim.ipynb", code("assert lr < 1, 'too high'"))
+    write_lesson(tmp_path / "notebooks/glossary.ipynb")
     for name in ("notebooks", "workspace", "benchmarks"):
         monkeypatch.setattr(cli, "LESSONS" if name == "notebooks" else name.upper(), tmp_path / name)
     monkeypatch.setattr(cli, "ROOT", tmp_path)
@@ -218,8 +219,8 @@ def test_progress_prints_the_table_and_where_the_answers_are(answers, capsys):
     assert cli.main(["progress"]) == 0
     header, *rows, _, totals, place = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["lesson", "questions"]
-    assert [row.split()[0] for row in rows] == [lesson.stem for lesson in lesson_files.find(cli.LESSONS)]
-    assert f"0 of {len(rows)} lessons done, about " in totals
+    assert [row.split()[0] for row in rows] == [*(lesson.stem for lesson in lesson_files.find(cli.LESSONS)), "final"]
+    assert f"0 of {len(rows)} done, about " in totals
     assert place == f"Your answers are kept in {answers}"
 
 
@@ -289,7 +290,7 @@ def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
 
         assert get("").removeprefix(address) == "lab/tree/00_start_here.ipynb"
         names = {entry["name"] for entry in get("api/contents")["content"]}
-        assert names == {"00_start_here.ipynb", "01_claim.ipynb"}
+        assert names == {"00_start_here.ipynb", "01_claim.ipynb", "glossary.ipynb"}
         cells = get("api/contents/00_start_here.ipynb")["content"]["cells"]
         assert all(cell["outputs"] == [] for cell in cells)
         settings = get("lab/api/settings/@jupyterlab/apputils-extension:notification")["schema"]["properties"]

@@ -76,6 +76,12 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones(shipped: Path, name: s
         find(shipped, [name])
 
 
+def test_the_glossary_is_found_by_name_alone(shipped: Path):
+    glossary = write_lesson(shipped / "glossary.ipynb")
+    assert glossary not in find(shipped)
+    assert find(shipped, ["glossary", "0"]) == [shipped / "00_start_here.ipynb", glossary]
+
+
 def test_a_folder_without_lessons_is_refused(tmp_path: Path):
     with pytest.raises(CommandError, match=r"no lessons in .*complete course folder"):
         find(tmp_path / "nowhere")

@@ -14,8 +14,10 @@ from warmup_course import lesson_files
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = lesson_files.find(FOLDER)
+GLOSSARY = FOLDER / lesson_files.GLOSSARY
 
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+each_page = pytest.mark.parametrize("page", [*LESSONS, GLOSSARY], ids=lambda page: page.stem)
 
 
 def load(lesson: Path) -> dict[str, Any]:
@@ -39,10 +41,10 @@ def outputs(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 # ---- as stored ------------------------------------------------------------------------------------------------------
 
 
-@each_lesson
-def test_it_is_a_notebook_in_normal_form(lesson: Path):
-    nbformat.validate(nbformat.read(lesson, as_version=4))
-    text = lesson.read_text("utf-8")
+@each_page
+def test_it_is_a_notebook_in_normal_form(page: Path):
+    nbformat.validate(nbformat.read(page, as_version=4))
+    text = page.read_text("utf-8")
     normal = lesson_files.as_text(lesson_files.normalise(json.loads(text)))
     assert text == normal, "python3 start.py refresh puts it right"
 
@@ -96,11 +98,66 @@ def test_its_first_code_cell_holds_the_parameters(lesson: Path):
     assert values.items() >= {"device": "auto", "seed": 0}.items()
 
 
+def headings(page: Path) -> set[str]:
+    """The names by which JupyterLab knows them: the text as it is shown, with - for each space."""
+    lines = "\n".join(sources(page, "markdown")).splitlines()
+    return {line.lstrip("#").strip().replace("`", "").replace(" ", "-") for line in lines if line.startswith("#")}
+
+
 @each_lesson
-def test_its_links_lead_somewhere(lesson: Path):
-    targets = re.findall(r"\]\(([^)\s]+)\)", "\n".join(sources(lesson, "markdown")))
-    files = [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]
-    assert [name for name in files if not (FOLDER / name).exists()] == []
+def test_what_is_compared_shows_no_progress_bar(lesson: Path):
+    """A sweep that takes long shows one, and nbval would take it for a difference."""
+    cells = [cell for cell in load(lesson)["cells"] if "nbval-check-output" in cell["metadata"].get("tags", ())]
+    assert [source for cell in cells if "sweep(" in (source := "".join(cell["source"]))] == []
+
+
+@each_page
+def test_its_links_lead_somewhere(page: Path):
+    targets = re.findall(r"\]\(([^)\s]+)\)", "\n".join(sources(page, "markdown")))
+    for target in targets:
+        if "://" not in target:
+            name, _, place = target.partition("#")
+            assert (FOLDER / name).exists(), target
+            assert not place or place in {f"heading={heading}" for heading in headings(FOLDER / name)}, target
+
+
+# ---- the glossary ---------------------------------------------------------------------------------------------------
+
+
+def test_its_words_stand_in_order_each_with_its_meaning_and_its_lesson():
+    texts = sources(GLOSSARY, "markdown")
+    entries = [text.split("\n\n") for text in texts[texts.index("## Words") + 1 :] if text.startswith("### ")]
+    entries = [parts for parts in entries if len(parts) == 2 and "|" not in parts[1]]
+    words = [word for word, _ in entries]
+    assert len(words) >= 75
+    assert words == sorted(words, key=str.lower)
+    explained = re.compile(r"\S.+\. \*\[\d\d · .+\]\(\d\d_\w+\.ipynb#.+\)\*")
+    assert [word for word, meaning in entries if not explained.fullmatch(meaning.strip())] == []
+
+
+def test_every_idea_has_a_finding_and_its_place():
+    rows = [
+        line
+        for text in sources(GLOSSARY, "markdown")
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith("| what is said")
+    ]
+    assert len(rows) >= 70
+    assert [row for row in rows if not re.fullmatch(r"\| .+ \| .+ \| (\[.+\]\(\d\d_\w+\.ipynb#.+\))+ \|", row)] == []
+
+
+@each_lesson
+def test_it_links_words_at_their_first_use(lesson: Path):
+    """Each link to the glossary stands at the first mention of its word in the lesson's running text."""
+    _, *texts = sources(lesson, "markdown")  # without the header
+    prose = re.sub(r"(?ms)^(#|\|).*?$|^```.*?^```$|`[^`]*`|\$[^$]*\$", "", "\n".join(texts))
+    links = re.findall(r"\[([^\]]+)\]\(glossary\.ipynb#heading=[^)]+\)", prose)
+    assert links or lesson == LESSONS[0]
+    plain = re.sub(r"\[([^\]]+)\]\(glossary\.ipynb#heading=[^)]+\)", r"[\1](", prose)
+    late = [
+        word for word in links if re.search(rf"(?i)(?<![\w[-]){re.escape(word)}\b", plain.partition(f"[{word}](")[0])
+    ]
+    assert late == []
 
 
 # ---- as it runs -----------------------------------------------------------------------------------------------------

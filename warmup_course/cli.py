@@ -110,7 +110,8 @@ def lab(options: argparse.Namespace) -> int:
       warmup-course lab
       warmup-course lab --no-browser --port 8899
     """
-    for line in lesson_files.fill_workspace(lesson_files.find(LESSONS), WORKSPACE):
+    pages = [*lesson_files.find(LESSONS), *LESSONS.glob(lesson_files.GLOSSARY)]
+    for line in lesson_files.fill_workspace(pages, WORKSPACE):
         print(line)
     print("JupyterLab starts in workspace/. Ctrl-C here ends it.", flush=True)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={WORKSPACE}"]

@@ -23,6 +23,8 @@ Notebook = dict[str, Any]
 CELL_TIMEOUT = 300
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PNG = "image/png"
+# The page that stands beside the lessons: words and ideas, and where they are taught.
+GLOSSARY = "glossary.ipynb"
 READABLE = ("text/markdown", PNG)
 # Cell metadata that tools leave behind.
 NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")
@@ -50,6 +52,8 @@ class CommandError(Exception):
 def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     """The lessons of these names in order, or all. A name is a number, or the file's with or without .ipynb.
 
+    The glossary is no lesson, but found by its name.
+
     Raises:
         CommandError: for a name that is none of them, or a folder without lessons.
     """
@@ -59,7 +63,7 @@ def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     found = set()
     for name in names:
         start = f"{int(name):02d}_" if name.isdecimal() else Path(name).stem + "."
-        matches = [lesson for lesson in lessons if lesson.name.startswith(start)]
+        matches = [page for page in (*lessons, *folder.glob(GLOSSARY)) if page.name.startswith(start)]
         if not matches:
             raise CommandError(f"LESSON must be one of {', '.join(lesson.stem for lesson in lessons)}; got {name!r}")
         found.update(matches)
@@ -94,7 +98,7 @@ def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:
             if now:
                 said.append(f"{lesson.stem}: updated (you had not changed it).")
         elif new not in (given, now):
-            said.append(f"{lesson.stem}: there is a newer version; yours stays. restore {lesson.name[:2]} brings it.")
+            said.append(f"{lesson.stem}: there is a newer version; yours stays. restore {lesson.stem.split('_')[0]} brings it.")
             continue
         record[lesson.name] = new
     _write_record(workspace, record)

@@ -100,7 +100,7 @@ def assert_all_sliders_move(notebook: OpenNotebook) -> int:
 # ---- lessons --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [path.name for path in sorted(LESSONS.glob("*.ipynb"))])
+@pytest.mark.parametrize("name", [path.name for path in sorted(LESSONS.glob("[0-9]*.ipynb"))])
 def test_a_lesson_runs_and_its_sliders_move(name: str, opened):
     lesson = opened(name)
     assert lesson.run_all()
@@ -108,6 +108,38 @@ def test_a_lesson_runs_and_its_sliders_move(name: str, opened):
     lesson.page.locator(HANDLE).first.wait_for()
     assert_all_sliders_move(lesson)
     assert lesson.problems == []
+
+
+SHOWN = """heading => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    const found = [...panel.node.querySelectorAll("h1, h2, h3")].find(node => node.textContent.startsWith(heading));
+    const frame = panel.node.getBoundingClientRect(), top = found?.getBoundingClientRect().top;
+    return top >= frame.top && top < frame.bottom;
+}"""
+
+
+def test_links_lead_to_a_word_and_from_it_to_a_heading(opened):
+    """Of pages that are open: JupyterLab shows the top of a page that a link opens."""
+    lesson = opened("02_high_lr_instability.ipynb")
+
+    def show(name: str) -> None:
+        lesson.do("await (await app.commands.execute('docmanager:open', { path: argument })).revealed;", name)
+
+    def follow(link: str, heading: str) -> None:
+        shown = lesson.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        shown.get_by_role("link", name=link).first.click()
+        lesson.page.wait_for_function(SHOWN, arg=heading)
+
+    show("glossary.ipynb")
+    show("02_high_lr_instability.ipynb")
+    follow("standardised", "standardise")
+    for lesson_name, heading in (
+        ("06_cosine_annealing", "What happens after T_max?"),
+        ("11_debugging_lab", "Myth 4: "),
+    ):
+        show(f"{lesson_name}.ipynb")
+        show("glossary.ipynb")
+        follow(f"{lesson_name[:2]} · {heading}", heading)
 
 
 # ---- labs -----------------------------------------------------------------------------------------------------------
