@@ -98,7 +98,8 @@ def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:
             if now:
                 said.append(f"{lesson.stem}: updated (you had not changed it).")
         elif new not in (given, now):
-            said.append(f"{lesson.stem}: there is a newer version; yours stays. restore {lesson.stem.split('_')[0]} brings it.")
+            name = lesson.stem.partition("_")[0]
+            said.append(f"{lesson.stem}: there is a newer version; yours stays. restore {name} brings it.")
             continue
         record[lesson.name] = new
     _write_record(workspace, record)
