@@ -1,8 +1,5 @@
 """How do I write it in PyTorch?"""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -11,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, run, short
+from warmup_course.classroom.exercises.loops import flight_recorder, ramp
 
 
 def warm_run(body, head, peak, W, T):
@@ -34,27 +31,6 @@ def resume(weight, checkpoint, W):
     optimizer.load_state_dict(checkpoint["optimizer"])
     scheduler.load_state_dict(checkpoint["scheduler"])
     return optimizer, scheduler
-
-
-def ramp(warmup_steps: int, step: int) -> float:
-    return min((step + 1) / warmup_steps, 1)
-
-
-@contextmanager
-def flight_recorder() -> Iterator[list[list[float]]]:
-    """A list of the LRs of all groups, read at each ``step()`` of whichever optimizer; torch's warnings are kept in."""
-    used: list[list[float]] = []
-
-    def read(optimizer: Optimizer, *_: Any) -> None:
-        used.append([float(group["lr"]) for group in optimizer.param_groups])
-
-    handle = register_optimizer_step_pre_hook(read)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield used
-    finally:
-        handle.remove()
 
 
 def judge_warm_run(answer: Any) -> str:

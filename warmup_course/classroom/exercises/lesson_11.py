@@ -8,7 +8,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
 from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, run
-from warmup_course.classroom.exercises.lesson_04 import flight_recorder, ramp
+from warmup_course.classroom.exercises.loops import flight_recorder, ramp
 from warmup_course.schedulers import Schedule
 
 
