@@ -11,6 +11,7 @@ import papermill
 import pytest
 
 from warmup_course import lesson_files
+from warmup_course.classroom.quiz import load as load_quiz
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = lesson_files.find(FOLDER)
@@ -84,6 +85,18 @@ def test_it_is_small(lesson: Path):
     assert lesson.stat().st_size <= 400_000
     long = [source for source in sources(lesson, "code") if len(source.splitlines()) > 25]
     assert long == []
+
+
+@each_lesson
+def test_its_minutes_are_those_of_reading_and_trying(lesson: Path):
+    """To five minutes: 200 words a minute, and one for each lab, two an exercise, 0.4 a question, 0.3 a prediction."""
+    text, code = ("\n".join(sources(lesson, kind)) for kind in ("markdown", "code"))
+    words = len(re.sub(r"\]\([^)]*\)", "]", text).split())
+    labs, exercises = len(re.findall(r"(?m)^(?:\w+ = )?\w*Lab\(", code)), code.count('exercise("')
+    questions, predictions = len(load_quiz(lesson.stem)["questions"]), code.count("predict(")
+    measured = words / 200 + labs + 2 * exercises + 0.4 * questions + 0.3 * predictions
+    [said] = re.findall(r"\*About (\d+) minutes", text)
+    assert abs(int(said) - measured) <= 5
 
 
 @each_lesson
