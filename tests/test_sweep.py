@@ -107,6 +107,12 @@ def test_every_axis_agrees_with_train(axes: dict[str, Any]) -> None:
     assert_agrees(sweep(base, **axes), base, axes, 1e-9)
 
 
+def test_a_function_of_the_step_agrees_with_train() -> None:
+    base = config(total_steps=6, lr_lambda=lambda step: 1 if step < 3 else 1 / step)
+    axes = {"peak_lr": [0.05, 0.02]}
+    assert_agrees(sweep(base, **axes), base, axes, 1e-9)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
 def test_diverged_runs_end_as_in_train_and_leave_the_others_alone(optimizer: Any, loss: Any) -> None:

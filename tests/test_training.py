@@ -98,6 +98,14 @@ def test_the_recorded_lr_is_the_schedule_times_the_peak() -> None:
     assert {type(lr) for lr in history.lr} == {float}
 
 
+def test_any_function_of_the_step_can_be_the_schedule() -> None:
+    run = config(lr_lambda=lambda step: 0.5 if step % 2 else 1 / (step + 1))
+    history = train(run)
+    assert history.lr[:5] == pytest.approx([0.1, 0.05, 0.1 / 3, 0.05, 0.02])
+    assert {type(lr) for lr in history.lr} == {float}
+    assert run.schedule(np.array([[0, 1], [2, 4]])) == pytest.approx(np.array([[1, 0.5], [1 / 3, 0.2]]))
+
+
 @pytest.mark.parametrize(
     ("total_steps", "batch_size", "epoch_step"),
     [(1, 64, [1]), (23, 64, [23]), (24, 64, [23, 24]), (46, 64, [23, 46]), (7, 500, [3, 6, 7]), (2, 1437, [1, 2])],
@@ -284,6 +292,8 @@ def test_losses_by_hand() -> None:
         ({"total_steps": 0}, ["total_steps", "0", "at least 1"]),
         ({"warmup_steps": 31}, ["warmup_steps", "31", "total_steps = 30"]),
         ({"warmup": "steep"}, ["warmup", "'steep'"]),
+        ({"warmup_steps": 3, "lr_lambda": abs}, ["lr_lambda", "abs", "warmup_steps=3", "None"]),
+        ({"decay": "cosine", "lr_lambda": abs}, ["lr_lambda", "abs", "decay='cosine'", "None"]),
         ({"decay": "step"}, ["decay", "'step'"]),
         ({"seed": -1}, ["seed", "-1"]),
         ({"seed": 1.5}, ["seed", "1.5"]),

@@ -19,8 +19,8 @@ from warmup_course.training import LOSSES, TrainConfig, outcome
 if TYPE_CHECKING:
     import xarray as xr
 
-# One stacked model needs one shape, one data set and one number of steps.
-FIXED = ("data", "model", "batch_size", "total_steps", "device", "dtype")
+# One stacked model needs one shape, one data set and one number of steps; a function is no label of an axis.
+FIXED = ("data", "model", "batch_size", "total_steps", "lr_lambda", "device", "dtype")
 SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay", "trained_above")

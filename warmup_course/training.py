@@ -4,19 +4,20 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from itertools import islice
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from warmup_course import data as datasets
 from warmup_course.checks import one_of, real_number, whole_number
 from warmup_course.device import resolve_device
 from warmup_course.model import MLP
-from warmup_course.schedulers import Decay, Schedule, Warmup, lambda_lr
+from warmup_course.schedulers import Decay, Schedule, Warmup
 
 Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
@@ -54,6 +55,8 @@ class TrainConfig:
         total_steps: optimizer steps.
         peak_lr: the LR where the schedule's factor is 1.
         warmup_steps ... count_from: the fields of Schedule, here with constant decay as the default.
+        lr_lambda: any other schedule, as a function of the step that gives the factor of peak_lr, as torch's
+            LambdaLR takes it. The fields of Schedule then keep their defaults.
         seed: fixes the initial weights and the order of the batches.
         trained_above: the training accuracy that counts as trained.
         device: see resolve_device.
@@ -79,6 +82,7 @@ class TrainConfig:
     start_factor: float = 0.0
     end_factor: float = 0.0
     count_from: int = 1
+    lr_lambda: Callable[[int], float] | None = None
     seed: int = 0
     trained_above: float = 0.9
     device: str = "auto"
@@ -102,9 +106,14 @@ class TrainConfig:
         self.schedule  # noqa: B018  (raises where its fields do not fit together)
 
     @property
-    def schedule(self) -> Schedule:
-        """The Schedule of this run's fields."""
-        return Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})
+    def schedule(self) -> Callable[[Any], Any]:
+        """The factor of the peak LR as a function of the step, or of an array of steps: a Schedule, or lr_lambda."""
+        schedule = Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})
+        if self.lr_lambda is None:
+            return schedule
+        if schedule != Schedule(self.total_steps, decay="constant"):
+            raise ValueError(f"lr_lambda must be None beside the fields of {schedule}, got {self.lr_lambda!r}")
+        return np.vectorize(self.lr_lambda, otypes=[float])
 
     def load_data(self) -> datasets.Dataset:
         """The data set on this run's device, in its dtype."""
@@ -194,7 +203,7 @@ def train(
     loss_function = LOSSES[config.loss]
     model = config.make_model()
     optimizer = config.make_optimizer(model.parameters(), lr=config.peak_lr)
-    scheduler = lambda_lr(optimizer, config.schedule)
+    scheduler = LambdaLR(optimizer, lambda step: float(config.schedule(step)))
     history = History(chance=1 / data.n_classes, trained_above=config.trained_above)
     if on_start is not None:
         on_start(model, optimizer)
