@@ -137,7 +137,7 @@ CLAIMED: dict[str, list[str]] = {
         "up to step 720 WSD has the constant arm's LRs",
         "WSD gains 2 points and more in its last two epochs",
         "0.1, {name}: the higher training loss, 9 seeds in 10",
-        "a constant LR with the cosine's budget does at least as well",
+        "a constant LR with the cosine's budget: at most half a point behind",
     ],
 }
 

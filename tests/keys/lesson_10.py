@@ -129,6 +129,14 @@ WRONG = {
         (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, True), "look at neither"),
         (lambda g, lr, b1, b2, eps, correct: -lr * (1 - b1) * g / (abs(g) + eps), "left the first"),
         (lambda g, lr, b1, b2, eps, correct: -lr * g / ((1 - b2) ** 0.5 * abs(g) + eps), "not the second"),
+        (
+            lambda g, lr, b1, b2, eps, correct: (
+                -lr * (1 / b1 - 1) * g / ((1 / b2 - 1) ** 0.5 * abs(g) + eps)
+                if correct
+                else by_averages(g, lr, b1, b2, eps, False)
+            ),
+            "not by `beta`",
+        ),
         (lambda g, lr, b1, b2, eps, correct: -lr / (g + eps), "squared"),
         (lambda g, lr, b1, b2, eps, correct: "small", "not a number"),
         (0.01, "should be a function"),

@@ -1,5 +1,6 @@
 """How do I write it in PyTorch?"""
 
+from collections.abc import Iterable
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -13,10 +14,13 @@ from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, n
 from warmup_course.classroom.exercises.loops import flight_recorder, ramp
 
 
-def warm_run(body, head, peak, W, T):
-    groups = [{"params": [body], "lr": peak}, {"params": [head], "lr": peak / 10}]
+def warm_run(head, body, peak, W, T):
+    groups = [{"params": [head], "lr": peak}, {"params": [body], "lr": peak / 10}]
     optimizer = torch.optim.SGD(groups)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / W, 1))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / W, 1),
+    )
     used = []
     for _ in range(T):
         used.append([group["lr"] for group in optimizer.param_groups])
@@ -27,7 +31,10 @@ def warm_run(body, head, peak, W, T):
 
 def resume(weight, checkpoint, W):
     optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / W, 1))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / W, 1),
+    )
     optimizer.load_state_dict(checkpoint["optimizer"])
     scheduler.load_state_dict(checkpoint["scheduler"])
     return optimizer, scheduler
@@ -43,16 +50,16 @@ def judge_warm_run(answer: Any) -> str:
             raise NotYet(f"{case} your function takes {len(used)} optimizer steps, expected {steps}.")
         for step, lrs in enumerate(used):
             if len(lrs) != 2:
-                raise NotYet(f"{case} your optimizer has {len(lrs)} parameter groups, expected 2: body and head.")
+                raise NotYet(f"{case} your optimizer has {len(lrs)} parameter groups, expected 2: head and body.")
             judge_lrs(case, peak, warmup_steps, step, lrs)
         judge_log(case, log, used)
     return "Both groups ran at the planned LRs, and your log says so."
 
 
 def judge_lrs(case: str, peak: float, warmup_steps: int, step: int, lrs: list[float]) -> None:
-    """NotYet unless body and head step at the LRs of the plan."""
+    """NotYet unless head and body step at the LRs of the plan."""
     factor = ramp(warmup_steps, step)
-    for name, got, top in zip(("body", "head"), lrs, (peak, peak / 10), strict=True):
+    for name, got, top in zip(("head", "body"), lrs, (peak, peak / 10), strict=True):
         if not close(got / peak, top * factor / peak):
             first = 1 / warmup_steps
             slow = top * (first + (1 - first) * min(step / warmup_steps, 1))
@@ -66,7 +73,7 @@ def judge_lrs(case: str, peak: float, warmup_steps: int, step: int, lrs: list[fl
                 (0.0, "That is the other convention, `step / W`."),
                 (top * first, "Stuck at the first LR. Does anybody call `scheduler.step()`?"),
                 (top, "That is its full peak. Was its LR ever warmed up?"),
-                (peak * factor, "Head has body's LR. It runs at a tenth of it."),
+                (peak * factor, "Body has head's LR. It runs at a tenth of it."),
                 (top * (step + 1) / warmup_steps, "The ramp goes on above the peak."),
             ]
             raise not_yet(f"{case}, at step {step}, as LR of {name}", got, top * factor, likely)
@@ -86,9 +93,14 @@ def judge_log(case: str, log: Any, used: list[list[float]]) -> None:
         if not np.allclose(logged[:-1], used[1:]):
             likely = "Does each step get a list of its own?"
         raise NotYet(
-            f"{case} the steps were right, and your log is not: for step {step} it has {logged[step].tolist()}, "
-            f"the optimizer used {used[step]}. {likely}"
+            f"{case} the steps were right, and your log is not: for step {step} it has {rounded(logged[step])}, "
+            f"the optimizer used {rounded(used[step])}. {likely}"
         )
+
+
+def rounded(lrs: Iterable[float]) -> str:
+    """Two LRs without the digits of rounding."""
+    return f"[{', '.join(f'{lr:.4g}' for lr in lrs)}]"
 
 
 def judge_resume(answer: Any) -> str:

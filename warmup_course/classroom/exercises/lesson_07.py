@@ -1,6 +1,7 @@
 """How do I combine warmup and decay?"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -85,7 +86,8 @@ def judge_stairs(answer: Any) -> str:
 def _used(answer: Callable[..., Any], n: int, w: int, peaks: tuple[float, ...]) -> list[list[float]]:
     """The LRs of all groups at each optimizer.step()."""
     optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": peak} for peak in peaks])
-    scheduler = run(answer, optimizer, n, w)
+    # Its message would begin with the optimizer, which is long.
+    scheduler = run(partial(answer, optimizer) if callable(answer) else answer, n, w)
     if not callable(getattr(scheduler, "step", None)):
         raise NotYet(f"You returned {short(scheduler)}, which has no `step()`. Return the scheduler.")
     used: list[list[float]] = []

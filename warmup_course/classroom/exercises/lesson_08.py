@@ -55,6 +55,7 @@ def judge_precision_recall_f1(answer: Any) -> str:
         }
         for (name, misconceptions), value, right in zip(likely.items(), values, expected, strict=True):
             got = number(value, f"{shown}, as {name},")
+            misconceptions.append((100 * right, "That is in percent. Return shares, from 0 to 1."))
             if not close(got, right):
                 raise not_yet(f"{shown}, as {name},", got, right, misconceptions)
     return "Also where there is no alarm, or no fraud."
@@ -84,6 +85,8 @@ def judge_threshold(answer: Any) -> str:
             ]
             if got > reach[0]:
                 likely.append((got, "Too few frauds have a score as high as that."))
+            else:
+                likely.append((got, "That reaches the goal, but a higher threshold does so too."))
             raise not_yet(shown, got, reach[0], likely)
     return "The highest threshold that keeps the promise, also on lists in another order."
 

@@ -96,6 +96,10 @@ def judge_first_update(answer: Any) -> str:
                     _of_averages(gradient, lr, 1, 1 - beta2, eps),
                     "You corrected the first average but not the second.",
                 ),
+                (
+                    _of_averages(gradient, lr, (1 - beta1) / beta1, (1 - beta2) / beta2, eps),
+                    "The correction divides by `1 - beta`, not by `beta`.",
+                ),
                 (-lr / (gradient + eps) if gradient else math.inf, "The second average is of the *squared* gradient."),
             ]
             raise not_yet(shown, got, expected, likely)

@@ -105,7 +105,7 @@ def judge_accumulate(answer: Any) -> str:
 
         expected = [0.1 * ramp(warmup_steps, step) for step in range(batches // every)]
         compare(case, lrs_of(answer, idle(), warmup_steps, batches, every), expected, likely)
-    return "One call for each update, however many batches an update takes."
+    return "The ramp takes W updates, however many batches an update takes."
 
 
 def judge_overflow(answer: Any) -> str:
