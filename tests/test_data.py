@@ -39,6 +39,8 @@ def epochs_of(dataset: Dataset, batch_size: int, seed: int, epochs: int = 1) -> 
         ("imbalanced", 4000, 1000, (10,), 2),
         ("digits", 1437, 360, (64,), 10),
         ("digit_tokens", 1437, 360, (8, 8), 10),
+        ("waveforms", 960, 240, (32,), 4),
+        ("waveforms_held_out", 960, 960, (32,), 4),
     ],
 )
 def test_shapes_types_and_classes(name: str, train: int, valid: int, shape: tuple[int, ...], n_classes: int) -> None:
@@ -68,7 +70,7 @@ def test_the_rows_are_the_raw_ones_standardised_by_the_training_rows(name: str) 
     assert (y[ours] == raw_y[raws]).all()
 
 
-@pytest.mark.parametrize("name", ["tabular", "imbalanced", "digits"])
+@pytest.mark.parametrize("name", ["tabular", "imbalanced", "digits", "waveforms"])
 def test_standardised_by_training_rows_and_not_by_all(name: str) -> None:
     dataset = load(name)
     x = dataset.x_train.double()
@@ -103,6 +105,38 @@ def test_tokens_are_the_rows_of_the_images() -> None:
     for x in (tokens.x_train, tokens.x_valid):
         assert not x[:, blank].any()
         assert x[:, blank.T].any()
+
+
+def test_a_wave_is_of_its_kind() -> None:
+    """Fitted to each row over a grid of frequencies and starts, with formulas of its own for the four shapes."""
+    x, kinds = data.waves(40, seed=5)
+    assert kinds.tolist() == [0, 1, 2, 3] * 10
+    turns = np.linspace(1.5, 4, 61)[:, None, None] * np.arange(32) / 32 + np.linspace(0, 1, 41)[None, :, None]
+    angle = 2 * np.pi * turns
+    shapes = [np.sin(angle), np.sign(np.sin(angle)), 2 * np.arctan(np.tan(angle / 2 - np.pi / 2)) / np.pi]
+    shapes.append(2 / np.pi * np.arcsin(np.sin(angle + np.pi / 2)))
+    rest = np.empty((len(x), 4))
+    for number, row in enumerate(x):
+        for kind, shape in enumerate(shapes):
+            amplitude = (shape * row).sum(axis=-1, keepdims=True) / (shape**2).sum(axis=-1, keepdims=True)
+            rest[number, kind] = (row - amplitude.clip(0.6, 1.4) * shape).std(axis=-1).min()
+    by_kind = np.array([rest[kinds == kind].mean(axis=0) for kind in range(4)])
+    assert by_kind.argmin(axis=1).tolist() == [0, 1, 2, 3]
+    assert by_kind.diagonal() == pytest.approx(0.15, abs=0.1)  # the noise, and what the grid misses
+
+
+def test_held_out_waves_are_other_ones_for_the_same_training_rows() -> None:
+    searched, held_out = data.waveforms(), data.waveforms_held_out()
+    assert torch.equal(searched.x_train, held_out.x_train)
+    assert torch.equal(searched.y_train, held_out.y_train)
+    seen = {tuple(row) for part in (searched.x_train, searched.x_valid) for row in part.tolist()}
+    assert not seen & {tuple(row) for row in held_out.x_valid.tolist()}
+
+
+@pytest.mark.parametrize(("rows", "seed", "named"), [(0, 0, "rows"), (4, -1, "seed"), (2.5, 0, "rows")])
+def test_bad_arguments_of_waves_are_refused(rows: Any, seed: int, named: str) -> None:
+    with pytest.raises(ValueError, match=f"{named} must be a whole number"):
+        data.waves(rows, seed)
 
 
 def test_a_constant_training_column_becomes_zero() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from warmup_course.model import MLP, TinyTransformer
+from warmup_course.model import MLP, ConvNet, TinyTransformer
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,47 @@ def test_gain_multiplies_the_weights_and_leaves_the_biases(init: Any) -> None:
 def test_bad_mlp_arguments_are_refused(arguments: dict[str, Any], names: list[str]) -> None:
     with pytest.raises(ValueError) as error:
         MLP(**arguments)
+    assert [name for name in names if name not in str(error.value)] == []
+
+
+# --- ConvNet ---------------------------------------------------------------------------------------------------------
+
+
+def test_convnet_is_convolutions_by_hand() -> None:
+    model, x = ConvNet(layers=2, channels=3, out_features=4), torch.randn(5, 12)
+    h = x[:, None]
+    for convolution in (part for part in model if isinstance(part, nn.Conv1d)):
+        padded = torch.cat([torch.zeros(5, h.shape[1], 2), h, torch.zeros(5, h.shape[1], 2)], dim=-1)
+        places = range(0, h.shape[-1], 2)
+        values = [torch.einsum("rci,oci->ro", padded[..., i : i + 5], convolution.weight) for i in places]
+        h = (torch.stack(values, dim=-1) + convolution.bias[:, None]).clamp(min=0)
+    assert h.shape == (5, 3, 3)
+    [last] = linears(model)
+    torch.testing.assert_close(model(x), h.mean(dim=-1) @ last.weight.T + last.bias)
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.4])
+def test_convnet_draws_he_normal_weights(gain: float) -> None:
+    first, second, last = (p for p in ConvNet(layers=2, channels=400, gain=gain).parameters() if p.dim() > 1)
+    for weights, fan_in in ((first, 5), (second, 5 * 400), (last, 400)):
+        weights = weights.detach() / (gain * (2 / fan_in) ** 0.5)
+        assert weights.mean().item() == pytest.approx(0, abs=0.1)
+        assert weights.var().item() == pytest.approx(1, rel=0.1)
+    assert all(torch.count_nonzero(p) == 0 for p in ConvNet().parameters() if p.dim() == 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"layers": 0}, ["layers", "0", "at least 1"]),
+        ({"channels": 2.5}, ["channels", "2.5"]),
+        ({"out_features": 0}, ["out_features"]),
+        ({"gain": 0}, ["gain", "more than 0"]),
+    ],
+)
+def test_bad_convnet_arguments_are_refused(arguments: dict[str, Any], names: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        ConvNet(**arguments)
     assert [name for name in names if name not in str(error.value)] == []
 
 

@@ -11,7 +11,16 @@ import pytest
 
 from warmup_course.classroom import progress, store
 from warmup_course.classroom.cards import FrontEnd, Status
-from warmup_course.classroom.progress import LessonProgress, as_text, progress_table, summary, totals
+from warmup_course.classroom.progress import (
+    LessonProgress,
+    as_text,
+    predictions,
+    progress_table,
+    results_page,
+    summary,
+    totals,
+    verdict,
+)
 from warmup_course.classroom.store import StoreError
 
 START, RAMP = "00_start_here", "03_linear_warmup"
@@ -25,7 +34,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         RAMP: {"title": "What does linear warmup do?", "minutes": 20, "questions": [{"id": item} for item in "abc"]},
     }
     exercises = {name: SimpleNamespace(name=name, lesson=RAMP) for name in ("03_ramp", "03_more")}
-    monkeypatch.setattr(progress, "lessons", lambda: list(quizzes))
+    monkeypatch.setattr(progress, "quizzes", lambda: list(quizzes))
     monkeypatch.setattr(progress, "load", quizzes.__getitem__)
     monkeypatch.setattr(progress, "EXERCISES", exercises)
     monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "home"))
@@ -103,7 +112,7 @@ def finish_all() -> None:
 def test_all_done():
     finish_all()
     assert [(one.done, one.minutes_left) for one in summary()] == [(True, 0), (True, 0)]
-    assert totals(summary()) == "2 of 2 lessons done."
+    assert totals(summary()) == "2 of 2 done."
 
 
 # ---- as text --------------------------------------------------------------------------------------------------------
@@ -119,14 +128,14 @@ def test_the_text_is_a_table_with_totals():
         "00_start_here     1 of 1     none       none yet     done\n"
         "03_linear_warmup  1 of 3     0 of 2     0 of 1 held  16 min\n"
         "\n"
-        "1 of 2 lessons done, about 16 minutes left."
+        "1 of 2 done, about 16 minutes left."
     )
 
 
 def test_the_text_fits_80_columns_for_long_names():
     longest = LessonProgress("02_high_lr_instability", "?" * 60, 120, 11, 12, 10, 12, 12, 10)
     assert max(map(len, as_text([longest]).splitlines())) <= 80
-    assert totals([LessonProgress(RAMP, "?", 5, 4, 5, 0, 0, 0, 0)]) == "0 of 1 lessons done, about 1 minute left."
+    assert totals([LessonProgress(RAMP, "?", 5, 4, 5, 0, 0, 0, 0)]) == "0 of 1 done, about 1 minute left."
 
 
 # ---- as a widget ----------------------------------------------------------------------------------------------------
@@ -185,11 +194,11 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
     assert status.value == ""
     is_shown(front_end)
     assert [row[-1] for row in Cells(table.value).rows[1:]] == ["done", "done"]
-    assert "2 of 2 lessons done." in status.value
+    assert "2 of 2 done." in status.value
     store.reset()
     button.click()
     assert Cells(table.value).rows == NOTHING_DONE
-    assert "0 of 2 lessons done, about 30 minutes left." in status.value
+    assert "0 of 2 done, about 30 minutes left." in status.value
 
 
 def test_making_the_table_makes_no_file(course: Path):
@@ -239,3 +248,73 @@ def test_the_summary_passes_the_stores_error_on(course: Path):
     with pytest.raises(StoreError, match="damaged"):
         summary()
     assert [counts(one)[0] for one in summary([])] == [0, 0]
+
+
+# ---- which predictions held ----------------------------------------------------------------------------------------
+
+
+def predict(lesson: str, question: str, *answers: tuple[str, str]) -> None:
+    for answer, state in answers:
+        store.record(lesson, "prediction", question, answer, state)
+
+
+def make_predictions() -> None:
+    predict(RAMP, "At `lr` 1?", ("all", "locked"), ("3 of 10", "missed"))
+    predict(START, "Which?", ("A & B", "locked"))
+    predict(RAMP, "At 2?", ("none", "locked"), ("0 of 10", "held"), ("9 of 10", "missed"), ("1 of 10", "held"))
+    predict(RAMP, "Changed?", ("old", "locked"), ("x", "held"), ("new", "locked"))
+    predict(RAMP, "Never locked?", ("x", "held"))
+
+
+def test_a_prediction_stands_beside_what_was_measured():
+    make_predictions()
+    store.record(RAMP, "question", "a", "B", "right")
+    assert [(p.lesson, p.question, p.predicted, p.measured, p.state) for p in predictions(store.events())] == [
+        (START, "Which?", "A & B", "", "not compared"),
+        (RAMP, "At `lr` 1?", "all", "3 of 10", "missed"),
+        (RAMP, "At 2?", "none", "1 of 10", "held"),
+        (RAMP, "Changed?", "new", "", "not compared"),
+    ]
+
+
+def test_the_verdict_counts_them():
+    assert verdict([]) == "No predictions yet. Those that you lock in the lessons will stand here."
+    make_predictions()
+    compared = predictions(store.events())
+    assert verdict(compared) == "Of 4 predictions 1 held, 1 did not, and 2 are not compared yet."
+    assert verdict(compared[1:2]) == "Of 1 prediction 0 held, 1 did not."
+    assert verdict(compared[:2]) == "Of 2 predictions 0 held, 1 did not, and 1 is not compared yet."
+
+
+def test_the_results_page_shows_both_tables_once_it_is_seen(monkeypatch: pytest.MonkeyPatch):
+    make_predictions()
+    store.record(START, "question", "why", "B", "right")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
+        page = results_page()
+    table, button, _, front_end = parts(page)
+    beside = page.children[1]
+    assert Cells(table.value).rows == NOTHING_DONE
+    assert "No predictions yet." in beside.value
+    is_shown(front_end)
+    assert Cells(table.value).rows[1][-1] == "done"
+    shown = Cells(beside.value)
+    assert [cell.strip() for cell in shown.rows[0]] == ["lesson", "question", "you predicted", "measured", "verdict"]
+    assert [[cell.strip() for cell in row] for row in shown.rows[1:4]] == [
+        ["00", "Which?", "A & B", "", "not compared yet"],
+        ["03", "At lr 1?", "all", "3 of 10", "✘ missed"],
+        ["03", "At 2?", "none", "1 of 10", "✔ held"],
+    ]
+    assert "<code>lr</code>" in beside.value
+    said = page.children[3].value
+    assert "1 of 2 done" in said
+    assert "Of 4 predictions 1 held" in said
+    store.reset()
+    button.click()
+    assert "No predictions yet." in beside.value
+    assert Cells(table.value).rows == NOTHING_DONE
+
+
+def test_the_results_page_for_readers_without_a_kernel(course: Path):
+    assert "each prediction" in results_page()._repr_mimebundle_()["text/markdown"]
+    assert not (course / "home").exists()

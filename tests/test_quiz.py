@@ -4,7 +4,7 @@ import pytest
 
 from warmup_course.classroom import quiz, store
 from warmup_course.classroom.cards import Choices, FrontEnd, Status, remembered
-from warmup_course.classroom.quiz import KINDS, QuestionCard, lessons, load
+from warmup_course.classroom.quiz import KINDS, QuestionCard, load, quizzes
 
 SINGLE = {
     "id": "a-single",
@@ -172,7 +172,7 @@ def test_a_step_chosen_twice_is_taken_out_again() -> None:
     assert [card.options()[number] for number in card.order] == ["third", "second", "first"]
 
 
-@pytest.mark.parametrize("lesson", lessons())
+@pytest.mark.parametrize("lesson", quizzes())
 def test_a_saved_page_shows_the_questions_without_their_answers(lesson: str) -> None:
     page = quiz(lesson)._repr_mimebundle_()
     assert page["text/markdown"] == page["text/plain"]

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +19,12 @@ from keys import CHOICES, CLAIMED, NUMBERS, ORDERS, WORDING
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "warmup_course" / "classroom" / "quizzes"
-QUIZZES = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(FOLDER.glob("[0-9][0-9]_*.yaml"))}
+QUIZZES = {
+    path.stem: yaml.safe_load(path.read_text("utf-8"))
+    for path in sorted(FOLDER.glob("*.yaml"))
+    if path.stem != "schema"
+}
+FINAL = QUIZZES["final"]["questions"]
 QUESTIONS = [(lesson, question) for lesson, quiz in QUIZZES.items() for question in quiz["questions"]]
 BY_ID = {question["id"]: question for _, question in QUESTIONS}
 CHECK = jsonschema.Draft202012Validator(yaml.safe_load((FOLDER / "schema.yaml").read_text("utf-8")))
@@ -115,7 +121,7 @@ def test_the_schema_refuses_a_quiz_with_a_bad_head(change: Callable[[dict[str, A
     assert not CHECK.is_valid(quiz)
 
 
-@each_lesson
+@pytest.mark.parametrize("lesson", [lesson for lesson in QUIZZES if lesson != "final"])
 def test_title_and_minutes_are_those_of_the_notebook(lesson: str):
     header = first_cell(lesson)
     title = re.match(rf"# {lesson[:2]} · (.+)\n", header)
@@ -123,6 +129,21 @@ def test_title_and_minutes_are_those_of_the_notebook(lesson: str):
     assert title is not None
     assert minutes is not None
     assert (title[1], int(minutes[1])) == (QUIZZES[lesson]["title"], QUIZZES[lesson]["minutes"])
+
+
+def test_the_final_quiz_draws_on_every_lesson():
+    assert len(FINAL) == 20
+    lessons = [question["id"].split("-")[1] for question in FINAL]
+    assert lessons == sorted(lessons)
+    assert set(lessons) == {f"{number:02d}" for number in range(12)}
+    to_run = [question for question in FINAL if "**Run this.**" in question["ask"]]
+    assert len(to_run) == 5
+    for question in to_run:
+        assert question["kind"] == "number"
+        [code] = re.findall(r"```python\n(.+?)```", question["ask"], re.DOTALL)
+        with warnings.catch_warnings():  # one of them has a bug that PyTorch warns of
+            warnings.simplefilter("ignore")
+            exec(code, {})  # what is to be completed runs as it stands
 
 
 def test_ids_are_unique_in_the_course():
@@ -201,9 +222,10 @@ def test_an_order_is_computed(name: str):
 
 @cache
 def claims_of(lesson: str) -> str:
-    """The code of a lesson's cells that check claims."""
-    notebook = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))
-    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    """The code of a lesson's cells that check claims; for the final quiz, of all lessons'."""
+    paths = (ROOT / "notebooks").glob("[0-9]*.ipynb" if lesson == "final" else f"{lesson}.ipynb")
+    notebooks = [json.loads(path.read_text("utf-8")) for path in paths]
+    cells = ["".join(cell["source"]) for nb in notebooks for cell in nb["cells"] if cell["cell_type"] == "code"]
     return "\n".join(cell for cell in cells if "claim(" in cell)
 
 

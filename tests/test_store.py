@@ -101,7 +101,7 @@ def test_csv_is_read_back_by_the_csv_module():
         (0, "", "lesson must be text, not blank, got ''"),
         (2, " ", "item must be text, not blank, got ' '"),
         (3, 0.05, "answer must be text, got 0.05"),
-        (1, "quiz", r"kind must be one of \['prediction', 'question', 'exercise'\], got 'quiz'"),
+        (1, "quiz", r"kind must be one of \['prediction', 'question', 'exercise', 'sweep'\], got 'quiz'"),
         (4, "done", r"state for kind 'question' must be one of \['right', 'wrong'\], got 'done'"),
         (4, "Right", "state for kind 'question' must be one of"),
     ],

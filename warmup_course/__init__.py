@@ -4,13 +4,14 @@ from warmup_course import data
 from warmup_course.data import Dataset
 from warmup_course.device import resolve_device
 from warmup_course.export import to_code
-from warmup_course.model import MLP, TinyTransformer
+from warmup_course.model import MLP, ConvNet, TinyTransformer
 from warmup_course.schedulers import Schedule, lambda_lr
 from warmup_course.sweep import sweep
 from warmup_course.training import History, TrainConfig, train
 
 __all__ = [
     "MLP",
+    "ConvNet",
     "Dataset",
     "History",
     "Schedule",

@@ -82,9 +82,18 @@ def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], *, s
         seed: fixes the split.
     """
     from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import StandardScaler
 
     x_train, x_valid, y_train, y_valid = train_test_split(x, y, test_size=0.2, stratify=y, random_state=seed)
+    return _standardised(name, (x_train, y_train), (x_valid, y_valid))
+
+
+Rows = tuple[npt.NDArray[Any], npt.NDArray[Any]]  # inputs and labels
+
+
+def _standardised(name: str, train: Rows, valid: Rows) -> Dataset:
+    from sklearn.preprocessing import StandardScaler
+
+    (x_train, y_train), (x_valid, y_valid) = train, valid
     scaler = StandardScaler().fit(x_train)
 
     def inputs(rows: npt.NDArray[Any]) -> Tensor:
@@ -93,7 +102,7 @@ def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], *, s
     def labels(rows: npt.NDArray[Any]) -> Tensor:
         return torch.tensor(rows, dtype=torch.int64)
 
-    return Dataset(name, inputs(x_train), labels(y_train), inputs(x_valid), labels(y_valid), len(np.unique(y)))
+    return Dataset(name, inputs(x_train), labels(y_train), inputs(x_valid), labels(y_valid), len(np.unique(y_train)))
 
 
 @cache
@@ -135,16 +144,56 @@ def digit_tokens() -> Dataset:
     )
 
 
+def waves(rows: int, seed: int) -> Rows:
+    """Noisy pieces of a periodic wave, and its kind: 0 sine, 1 square, 2 sawtooth, 3 triangle, in turn.
+
+    At sample i the wave has run through p = (f i / 32 + p0) mod 1 of a period. The four kinds are sin(2 pi p),
+    1 in the first half and -1 in the second, 2 p - 1, and |4 p - 2| - 1. Each row draws its own f from [1.5, 4],
+    p0 from [0, 1] and amplitude from [0.6, 1.4]; normal noise of standard deviation 0.15 comes on top.
+
+    Args:
+        rows: how many.
+        seed: two seeds share no wave.
+
+    Returns:
+        (rows, 32) inputs and (rows,) labels 0 ... 3.
+
+    Raises:
+        ValueError: for rows below 1 or a negative seed.
+    """
+    whole_number("rows", rows, 1)
+    random = np.random.default_rng(whole_number("seed", seed, 0))
+    frequency, start, amplitude = (random.uniform(a, b, (rows, 1)) for a, b in ((1.5, 4), (0, 1), (0.6, 1.4)))
+    p = (frequency * np.arange(32) / 32 + start) % 1
+    kinds = np.stack([np.sin(2 * np.pi * p), np.where(p < 0.5, 1, -1), 2 * p - 1, abs(4 * p - 2) - 1])
+    labels = np.arange(rows) % 4
+    return amplitude * kinds[labels, np.arange(rows)] + random.normal(0, 0.15, p.shape), labels
+
+
+@cache
+def waveforms() -> Dataset:
+    """1200 waves of four kinds, (rows, 32 samples), see ``waves``: 960 rows train, 240 validate."""
+    return _standardised("waveforms", waves(960, seed=0), waves(240, seed=1))
+
+
+@cache
+def waveforms_held_out() -> Dataset:
+    """The training rows of ``waveforms`` and 960 other waves to validate on: for the one comparison after a search."""
+    return _standardised("waveforms_held_out", waves(960, seed=0), waves(960, seed=2))
+
+
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "tabular": tabular,
     "imbalanced": imbalanced,
     "digits": digits,
     "digit_tokens": digit_tokens,
+    "waveforms": waveforms,
+    "waveforms_held_out": waveforms_held_out,
 }
 
 
 def load(name: str) -> Dataset:
-    """The data set called ``name``: "tabular", "imbalanced", "digits" or "digit_tokens".
+    """The data set called ``name``: one of DATASETS.
 
     Raises:
         ValueError: for another name.

@@ -1,4 +1,7 @@
-"""The course's two models: a multilayer perceptron and a small transformer. Both draw from torch's global generator."""
+"""The course's models: a multilayer perceptron, a small transformer, a convolutional network.
+
+They draw from torch's global generator.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -43,8 +46,7 @@ class MLP(nn.Sequential):
         gain: float = 1.0,
     ) -> None:
         one_of("init", init, get_args(Init))
-        if real_number("gain", gain, 0) == 0:
-            raise ValueError("gain must be more than 0, got 0")
+        _positive_gain(gain)
         names = ["in_features", *("hidden" for _ in hidden), "out_features"]
         widths = [whole_number(n, w, 1) for n, w in zip(names, [in_features, *hidden, out_features], strict=True)]
         layers: list[nn.Module] = []
@@ -116,6 +118,47 @@ class TinyTransformer(nn.Module):
         for block in self.blocks:
             h = block(h)
         return self.head(self.final_norm(h).mean(dim=1))
+
+
+class ConvNet(nn.Sequential):
+    """One-dimensional convolutions with ReLU, each of which halves the length, then the mean over what is left.
+
+    (batch, samples) -> (batch, out_features). Each output of a convolution sees five neighbours. He-normal weights (He
+    et al. 2015) and zero biases; nothing is normalised.
+
+    Args:
+        layers: number of convolutions.
+        channels: of each convolution.
+        out_features: number of outputs.
+        gain: multiplies every initial weight; above 1 the network starts sharper.
+
+    Raises:
+        ValueError: for a size below 1 or a gain that is not positive.
+
+    >>> ConvNet()(torch.zeros(5, 32)).shape
+    torch.Size([5, 4])
+    """
+
+    def __init__(self, layers: int = 3, channels: int = 16, out_features: int = 4, gain: float = 1.0) -> None:
+        _positive_gain(gain)
+        for name in ("layers", "channels", "out_features"):
+            whole_number(name, locals()[name], 1)
+        parts: list[nn.Module] = [nn.Unflatten(1, (1, -1))]
+        for layer in range(layers):
+            parts += [nn.Conv1d(channels if layer else 1, channels, kernel_size=5, stride=2, padding=2), nn.ReLU()]
+        super().__init__(*parts, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, out_features))
+        for name, weights in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(weights)
+            else:
+                nn.init.kaiming_normal_(weights, nonlinearity="relu")
+                with torch.no_grad():
+                    weights.mul_(gain)
+
+
+def _positive_gain(gain: float) -> None:
+    if real_number("gain", gain, 0) == 0:
+        raise ValueError("gain must be more than 0, got 0")
 
 
 class _Block(nn.Module):

@@ -6,7 +6,7 @@ from warmup_course.classroom.exercises import exercise
 from warmup_course.classroom.inside_lab import InsideLab
 from warmup_course.classroom.labs import SliderLab
 from warmup_course.classroom.lesson import Lesson, begin
-from warmup_course.classroom.progress import progress_table
+from warmup_course.classroom.progress import progress_table, results_page
 from warmup_course.classroom.quiz import quiz
 from warmup_course.classroom.training_lab import TrainingLab
 
@@ -23,4 +23,5 @@ __all__ = [
     "plots",
     "progress_table",
     "quiz",
+    "results_page",
 ]

@@ -13,7 +13,16 @@ from warmup_course.classroom.store import StoreError
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
 
-_to_html = mistune.create_markdown(plugins=["math"])
+_markdown = mistune.create_markdown(plugins=["math"])
+
+
+def to_html(markdown: str) -> str:
+    """Markdown with code and $formulas$ as HTML.
+
+    >>> to_html("At `lr` 0.1 & more")
+    '<p>At <code>lr</code> 0.1 &amp; more</p>\\n'
+    """
+    return str(_markdown(markdown))
 
 
 class FrontEnd(anywidget.AnyWidget):
@@ -46,7 +55,7 @@ class Status(widgets.HTMLMath):
     def say(self, markdown: str) -> None:
         """Show ``markdown``, instead of what is there."""
         self.said = markdown
-        self.value = f'<div role="status" aria-live="polite">{_to_html(markdown)}</div>'
+        self.value = f'<div role="status" aria-live="polite">{to_html(markdown)}</div>'
 
     def add(self, markdown: str) -> None:
         """Show ``markdown`` below what is there."""
@@ -117,7 +126,7 @@ def lettered(texts: Sequence[str]) -> str:
 
 def rendered(markdown: str) -> widgets.HTMLMath:
     """Markdown with code and $formulas$ as a widget."""
-    return widgets.HTMLMath(str(_to_html(markdown)))
+    return widgets.HTMLMath(to_html(markdown))
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:

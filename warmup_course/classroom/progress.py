@@ -1,15 +1,15 @@
-"""What the learner has done in each lesson, and what is left: counted from the store, shown as text and as a widget."""
+"""What the learner has done in each lesson, what is left, and which predictions held: read from the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import ipywidgets as widgets
 
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
+from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered, to_html
 from warmup_course.classroom.exercises import EXERCISES
-from warmup_course.classroom.quiz import lessons, load
+from warmup_course.classroom.quiz import load, quizzes
 
 HEADER = ("lesson", "questions", "exercises", "predictions", "time left")
 WITHOUT_KERNEL = (
@@ -20,10 +20,10 @@ WITHOUT_KERNEL = (
 
 @dataclass(frozen=True)
 class LessonProgress:
-    """How far the learner is in one lesson.
+    """How far the learner is in one lesson, or in the final quiz.
 
     Attributes:
-        lesson: its name, such as "03_linear_warmup".
+        lesson: its name, such as "03_linear_warmup"; "final" for the final quiz.
         title: the question that it answers.
         minutes: what the whole lesson takes.
         questions_right: questions of which some try was right.
@@ -58,7 +58,7 @@ class LessonProgress:
 
 
 def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]:
-    """The progress in each lesson, in their order.
+    """The progress in each lesson, in their order, and in the final quiz.
 
     Args:
         events: what the learner did, oldest first; None stands for all that is in the store.
@@ -74,7 +74,7 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
     revealed = {(event.lesson, event.item): event.state for event in events if event.state in ("held", "missed")}
 
     found = []
-    for lesson in lessons():
+    for lesson in quizzes():
         quiz = load(lesson)
         questions = {question["id"] for question in quiz["questions"]}
         exercises = {exercise.name for exercise in EXERCISES.values() if exercise.lesson == lesson}
@@ -103,26 +103,95 @@ def as_text(summaries: Sequence[LessonProgress]) -> str:
 
 
 def totals(summaries: Sequence[LessonProgress]) -> str:
-    """One line, such as "2 of 4 lessons done, about 48 minutes left"."""
+    """One line, such as "2 of 14 done, about 48 minutes left"."""
     minutes = sum(one.minutes_left for one in summaries)
     left = f", about {minutes} minute{'s' * (minutes != 1)} left" if minutes else ""
-    return f"{sum(one.done for one in summaries)} of {len(summaries)} lessons done{left}."
+    return f"{sum(one.done for one in summaries)} of {len(summaries)} done{left}."
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A prediction beside what was measured.
+
+    Attributes:
+        lesson: the lesson's name.
+        question: what was asked (Markdown), as are the next two.
+        predicted: the choice that was locked last.
+        measured: what came out when it was last compared; "" if it never was.
+        state: "held", "missed", or "not compared".
+    """
+
+    lesson: str
+    question: str
+    predicted: str
+    measured: str
+    state: str
+
+
+def predictions(events: Iterable[store.Event]) -> list[Compared]:
+    """All predictions that were locked, in the order of the lessons, and in each in the order they were made.
+
+    Args:
+        events: what the learner did, oldest first.
+    """
+    found: dict[tuple[str, str], Compared] = {}
+    for event in events:
+        if event.kind == "prediction":
+            key = (event.lesson, event.item)
+            if event.state == "locked":
+                found[key] = Compared(*key, event.answer, "", "not compared")
+            elif key in found:
+                found[key] = Compared(*key, found[key].predicted, event.answer, event.state)
+    return sorted(found.values(), key=lambda one: one.lesson)
+
+
+def verdict(compared: Sequence[Compared]) -> str:
+    """One line, such as "Of 5 predictions 2 held, 2 did not, and 1 is not compared yet"."""
+    if not compared:
+        return "No predictions yet. Those that you lock in the lessons will stand here."
+    held, missed, waiting = ([one.state for one in compared].count(s) for s in ("held", "missed", "not compared"))
+    rest = f", and {waiting} {'is' if waiting == 1 else 'are'} not compared yet" if waiting else ""
+    return f"Of {len(compared)} prediction{'s' * (len(compared) != 1)} {held} held, {missed} did not{rest}."
 
 
 def progress_table() -> Card:
     """The same table as a widget. It shows what is in the store once a browser shows it, and again on Refresh."""
-    table, status = widgets.HTML(_as_html(summary([]))), Status()
+    table = widgets.HTML()
+
+    def show(events: Sequence[store.Event]) -> str:
+        now = summary(events)
+        table.value = _as_html(now)
+        return totals(now)
+
+    return _live(show, [table], WITHOUT_KERNEL)
+
+
+def results_page() -> Card:
+    """That table, and below it each prediction beside what was measured."""
+    table, beside = widgets.HTML(), widgets.HTMLMath()
+
+    def show(events: Sequence[store.Event]) -> str:
+        now, compared = summary(events), predictions(events)
+        table.value, beside.value = _as_html(now), _predictions_as_html(compared)
+        return f"{totals(now)} {verdict(compared)}"
+
+    return _live(show, [table, beside], f"{WITHOUT_KERNEL} Below it stands each prediction, and whether it held.")
+
+
+def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.Widget], text: str) -> Card:
+    """A card whose parts are filled by ``show``, which is given the events and returns what is said of them."""
+    status = Status()
+    show([])
 
     def update() -> None:
         status.say("")
-        now = remembered(summary, status)
-        if now is not None:
-            table.value = _as_html(now)
-            status.say(totals(now))
+        events = remembered(store.events, status)
+        if events is not None:
+            status.say(show(events))
 
     refresh = widgets.Button(description="Refresh", tooltip="Read your answers again")
     refresh.on_click(lambda _: update())
-    return Card([table, refresh, status, FrontEnd(update)], WITHOUT_KERNEL)
+    return Card([*parts, refresh, status, FrontEnd(update)], text)
 
 
 def _cells(one: LessonProgress) -> tuple[str, str, str, str]:
@@ -137,16 +206,42 @@ def _cells(one: LessonProgress) -> tuple[str, str, str, str]:
 
 
 def _as_html(summaries: Sequence[LessonProgress]) -> str:
-    """The table in JupyterLab's colours, or the page's own where there are none."""
+    rows = [[f"{_number(one.lesson)} · {escape(one.title)}", *_cells(one)] for one in summaries]
+    return _table("Your progress", HEADER, rows)
+
+
+def _predictions_as_html(compared: Sequence[Compared]) -> str:
+    if not compared:
+        return f"<p>{verdict(compared)}</p>"
+    signs = {"held": "✔ held", "missed": "✘ missed", "not compared": "not compared yet"}
+    rows = [
+        [_number(one.lesson), *map(to_html, (one.question, one.predicted, one.measured)), signs[one.state]]
+        for one in compared
+    ]
+    return _table("Your predictions", ("lesson", "question", "you predicted", "measured", "verdict"), rows)
+
+
+def _number(lesson: str) -> str:
+    """The lesson's number, or "final".
+
+    >>> _number("03_linear_warmup")
+    '03'
+    """
+    return lesson.partition("_")[0]
+
+
+def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in JupyterLab's colours, or the page's own where there are none. The cells are HTML."""
     line = "border-bottom: 1px solid var(--jp-border-color2, GrayText); padding: 0.4em 0.8em; text-align: left"
-    head = "".join(f'<th scope="col" style="{line}; white-space: nowrap">{name}</th>' for name in HEADER)
+    head = "".join(f'<th scope="col" style="{line}; white-space: nowrap">{name}</th>' for name in header)
     body = ""
-    for one in summaries:
-        name = f"{one.lesson[:2]} · {escape(one.title)}"
-        cells = "".join(f'<td style="{line}; white-space: nowrap">{cell}</td>' for cell in _cells(one))
-        body += f'<tr><th scope="row" style="{line}; font-weight: normal">{name}</th>{cells}</tr>'
+    for first, *others in rows:
+        # Short cells stay on one line.
+        wrap = ["" if len(cell) > 20 else "; white-space: nowrap" for cell in others]
+        cells = "".join(f'<td style="{line}{how}">{cell}</td>' for how, cell in zip(wrap, others, strict=True))
+        body += f'<tr><th scope="row" style="{line}; font-weight: normal">{first}</th>{cells}</tr>'
     return (
         '<table style="border-collapse: collapse; line-height: 1.4; color: var(--jp-ui-font-color1, inherit)">'
-        '<caption style="text-align: left; font-weight: bold">Your progress</caption>'
+        f'<caption style="text-align: left; font-weight: bold">{caption}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )

@@ -1,4 +1,4 @@
-"""Quizzes: the questions are data in quizzes/, one file a lesson; schema.yaml says what a file holds."""
+"""Quizzes: the questions are data in quizzes/, one file a lesson and a last one; schema.yaml says what a file holds."""
 
 import random
 from functools import cache
@@ -19,19 +19,19 @@ QUIZZES = Path(__file__).with_name("quizzes")
 Verdict = tuple[bool, str, str]
 
 
-def lessons() -> list[str]:
-    """The names of the lessons that have a quiz, in order."""
-    return sorted(path.stem for path in QUIZZES.glob("[0-9][0-9]_*.yaml"))
+def quizzes() -> list[str]:
+    """The names of the lessons that have a quiz, in order, then "final"."""
+    return sorted(path.stem for path in QUIZZES.glob("*.yaml") if path.stem != "schema")
 
 
 @cache
 def load(lesson: str) -> dict[str, Any]:
-    """A lesson's title, minutes and questions, as its file has them.
+    """The title, minutes and questions of a lesson or of the final quiz, as its file has them.
 
     Raises:
         ValueError: if there is no quiz of that name.
     """
-    one_of("lesson", lesson, lessons())
+    one_of("lesson", lesson, quizzes())
     quiz: dict[str, Any] = yaml.safe_load((QUIZZES / f"{lesson}.yaml").read_text("utf-8"))
     return quiz
 
@@ -40,7 +40,7 @@ def quiz(lesson: str) -> Card:
     """The questions of a lesson as widgets; without a kernel, as text.
 
     Args:
-        lesson: the name of the lesson's file, such as "03_linear_warmup".
+        lesson: the name of the lesson's file, such as "03_linear_warmup", or "final".
 
     Raises:
         ValueError: if there is no quiz of that name.

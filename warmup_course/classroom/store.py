@@ -19,6 +19,7 @@ STATES = {
     "prediction": ("locked", "held", "missed"),
     "question": ("right", "wrong"),
     "exercise": ("not yet", "done"),
+    "sweep": ("paid", "given back"),
 }
 VERSION = 1  # of the table's layout, kept in the file's user_version
 TIMEOUT = 30.0  # seconds to wait while another process writes
@@ -50,9 +51,10 @@ class Event:
     Attributes:
         at: when, in UTC, such as "2026-03-14T15:09:26+00:00".
         lesson: the lesson's name, such as "03_linear_warmup".
-        kind: "prediction", "question" or "exercise".
-        item: which of the lesson's predictions, questions or exercises.
-        answer: what was chosen or entered; for a prediction that is "held" or "missed", what was measured.
+        kind: "prediction", "question", "exercise", or "sweep" where a lesson has a budget of training steps.
+        item: which of the lesson's predictions, questions or exercises; for a sweep, what was trained.
+        answer: what was chosen or entered; for a prediction that is "held" or "missed", what was measured; for a sweep,
+            how many steps it took.
         state: one of STATES[kind].
     """
 
