@@ -196,7 +196,8 @@ def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.
 
 def _cells(one: LessonProgress) -> tuple[str, str, str, str]:
     """The words in all columns but the first."""
-    held = f"{one.predictions_held} of {one.predictions_locked} held" if one.predictions_locked else "none yet"
+    nothing = "none" if one.lesson == "final" else "none yet"
+    held = f"{one.predictions_held} of {one.predictions_locked} held" if one.predictions_locked else nothing
     return (
         f"{one.questions_right} of {one.questions}",
         f"{one.exercises_done} of {one.exercises}" if one.exercises else "none",
@@ -218,7 +219,8 @@ def _predictions_as_html(compared: Sequence[Compared]) -> str:
         [_number(one.lesson), *map(to_html, (one.question, one.predicted, one.measured)), signs[one.state]]
         for one in compared
     ]
-    return _table("Your predictions", ("lesson", "question", "you predicted", "measured", "verdict"), rows)
+    table = _table("Your predictions", ("lesson", "question", "you predicted", "measured", "verdict"), rows)
+    return table.replace("<p>", '<p style="margin: 0">')  # its own margins make a row twice as high
 
 
 def _number(lesson: str) -> str:
