@@ -126,7 +126,7 @@ def lettered(texts: Sequence[str]) -> str:
 
 def rendered(markdown: str) -> widgets.HTMLMath:
     """Markdown with code and $formulas$ as a widget."""
-    return widgets.HTMLMath(to_html(markdown))
+    return widgets.HTMLMath(to_html(markdown), layout={"margin": "2px 2px 0.5em 2px"})
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:

@@ -210,6 +210,7 @@ class OrderCard(QuestionCard):
         self.so_far = Status()
         for number, button in enumerate(self.buttons.buttons):
             button.observe(lambda change, number=number: self._choose(number, change.new), "value")
+        self._say_order()
         return widgets.VBox([self.buttons, self.so_far])
 
     def options(self) -> list[str]:
@@ -217,8 +218,11 @@ class OrderCard(QuestionCard):
 
     def _choose(self, number: int, chosen: bool) -> None:
         self.order = [n for n in self.order if n != number] + [number] * chosen
+        self._say_order()
+
+    def _say_order(self) -> None:
         letters = " → ".join(ascii_uppercase[n] for n in self.order)
-        self.so_far.say(f"Your order: {letters or '(choose the first step)'}")
+        self.so_far.say(f"Your order: {letters or '(press the letters one after the other, the first step first)'}")
 
     def verdict(self) -> Verdict | str:
         steps = self.question["steps"]
