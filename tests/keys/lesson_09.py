@@ -88,7 +88,7 @@ ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"longest-first-step
 
 CLAIMED: dict[str, list[str]] = {
     "warmup-small-or-large-batches": [
-        "the norm falls from each batch size to the next",
+        "the norm falls from 1 row to 4, to 16, to 64",
         "with the LR scaled, B = 256 steps over 5 times as far as 16",
         "scaled, ramp: at least 3 of 4 up to B = 256",
         "scaled, no ramp: at most 2 of 4 at B = 128",
