@@ -263,6 +263,17 @@ def test_dropout_that_no_module_shows_is_refused_too() -> None:
         sweep(config(model=lambda: Hidden(64, 10), total_steps=1), seed=[0, 1])
 
 
+def test_evaluated_at_the_end_only_agrees_with_train_and_keeps_the_last_epoch() -> None:
+    base = config(total_steps=50, evaluate="end")
+    axes: dict[str, Any] = {"peak_lr": [0.05, 0.1, 1e4], "seed": [0, 5]}
+    runs = sweep(base, **axes)
+    assert "diverged" in assert_agrees(runs, base, axes, 1e-9)
+    assert dict(runs.train_loss.sizes) == {"peak_lr": 3, "seed": 2, "epoch": 1}
+    each_epoch = sweep(replace(base, evaluate="epoch"), **axes)
+    assert each_epoch.epoch.values.tolist() == [1, 2, 3]
+    xr.testing.assert_identical(runs, each_epoch.isel(epoch=[-1]))
+
+
 # --- the grid --------------------------------------------------------------------------------------------------------
 
 

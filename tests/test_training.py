@@ -118,6 +118,14 @@ def test_lengths_of_the_history(total_steps: int, batch_size: int, epoch_step: l
         assert len(values) == len(epoch_step)
 
 
+def test_evaluated_at_the_end_only_a_run_keeps_the_last_epoch() -> None:
+    each, last = train(config(total_steps=50)), train(config(total_steps=50, evaluate="end"))
+    assert (last.batch_loss, last.lr, last.outcome) == (each.batch_loss, each.lr, each.outcome)
+    assert last.epoch_step == [50]
+    for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy"):
+        assert getattr(last, name) == getattr(each, name)[-1:]
+
+
 def test_one_config_gives_the_same_numbers_and_another_seed_others() -> None:
     assert train(config(seed=1)) == train(config(seed=1))
     assert train(config(seed=1)).batch_loss[0] != train(config(seed=2)).batch_loss[0]
@@ -297,6 +305,7 @@ def test_losses_by_hand() -> None:
         ({"decay": "step"}, ["decay", "'step'"]),
         ({"seed": -1}, ["seed", "-1"]),
         ({"seed": 1.5}, ["seed", "1.5"]),
+        ({"evaluate": "never"}, ["evaluate", "never", "epoch", "end"]),
         ({"trained_above": 1.2}, ["trained_above", "1.2", "[0, 1]"]),
         ({"device": "tpu"}, ["device", "'tpu'", "cpu"]),
         ({"dtype": torch.float16}, ["dtype", "torch.float16", "torch.float32"]),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # One stacked model needs one shape, one data set and one number of steps; a function is no label of an axis.
-FIXED = ("data", "model", "batch_size", "total_steps", "lr_lambda", "device", "dtype")
+FIXED = ("data", "model", "batch_size", "total_steps", "lr_lambda", "evaluate", "device", "dtype")
 SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay", "trained_above")
@@ -44,8 +44,8 @@ def sweep(
         config: what all runs share.
         progress: wraps the range of training steps while they are counted through; by default a progress bar that
             appears when the sweep takes longer than two seconds. An exception from it ends the sweep.
-        on_epoch: is called after each epoch, with a function that gives the result so far, with NaN for what is still
-            to come. Its outcomes are those of runs that would end there; a run that has not begun has the outcome "".
+        on_epoch: is called after each evaluation, with a function that gives the result so far, with NaN for what is
+            still to come. Its outcomes are those of runs that would end there; that of a run not yet begun is "".
         axes: lists of values for fields of TrainConfig that leave the shapes alone, such as ``peak_lr=[0.1, 0.2]``.
 
     Returns:
@@ -86,7 +86,7 @@ def sweep(
 
             def so_far(rows: list[int] = rows, of_stack: Callable[[], dict[str, Any]] = of_stack) -> "xr.Dataset":
                 store(rows, of_stack())
-                return _labelled(results, values, config.total_steps, epoch_length)
+                return _labelled(results, values, config, epoch_length)
 
             if on_epoch is not None:
                 on_epoch(so_far)
@@ -97,20 +97,20 @@ def sweep(
 
 
 def _labelled(
-    results: dict[str, npt.NDArray[Any]], axes: dict[str, list[Any]], total_steps: int, epoch_length: int
+    results: dict[str, npt.NDArray[Any]], axes: dict[str, list[Any]], config: TrainConfig, epoch_length: int
 ) -> "xr.Dataset":
     """The results, one row a run, as arrays with named dimensions."""
     import xarray as xr
 
     shape = tuple(len(axis) for axis in axes.values())
     dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
-    epoch_step = _epoch_steps(total_steps, epoch_length)
+    epoch, epoch_step = _evaluated(config, epoch_length)
     return xr.Dataset(
         {name: ((*axes, *dims[name]), rows.reshape(*shape, *rows.shape[1:]).copy()) for name, rows in results.items()},
         coords={
             **axes,
-            "step": np.arange(total_steps),
-            "epoch": np.arange(1, len(epoch_step) + 1),
+            "step": np.arange(config.total_steps),
+            "epoch": epoch,
             "epoch_step": ("epoch", epoch_step),
         },
     )
@@ -130,9 +130,11 @@ def _bar(steps: range) -> Iterable[int]:
     return tqdm(steps, desc="sweep", unit="step", delay=2, leave=False)
 
 
-def _epoch_steps(total_steps: int, epoch_length: int) -> npt.NDArray[np.int64]:
-    """How many updates have been made at the end of each epoch; the last one may be cut short."""
-    return np.minimum(np.arange(1, math.ceil(total_steps / epoch_length) + 1) * epoch_length, total_steps)
+def _evaluated(config: TrainConfig, epoch_length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The epochs that end with an evaluation, counted from 1, and how many updates have been made by then."""
+    last = math.ceil(config.total_steps / epoch_length)  # may be cut short
+    epochs = np.arange(1 if config.evaluate == "epoch" else last, last + 1)
+    return epochs, np.minimum(epochs * epoch_length, config.total_steps)
 
 
 def _stacks(configs: list[TrainConfig], data: Dataset) -> list[list[int]]:
@@ -163,7 +165,7 @@ def _refuse_shared_state(model: nn.Module) -> None:
 def _train_stack(
     configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
 ) -> Iterator[Callable[[], dict[str, npt.NDArray[Any]]]]:
-    """Train runs that differ in seed and LR alone; after each epoch, a function that gives the result so far.
+    """Train runs that differ in seed and LR alone; after each evaluation, a function that gives the result so far.
 
     Each result has one row a run, and NaN for what is still to come.
     """
@@ -209,7 +211,7 @@ def _train_stack(
                 torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
 
     orders = [batch_order(len(data.x_train), shared.batch_size, seed) for seed in seeds]
-    epoch_step = _epoch_steps(shared.total_steps, len(orders[0]))
+    _, epoch_step = _evaluated(shared, len(orders[0]))
     loss: list[Tensor] = []
     metrics: dict[str, list[Tensor]] = defaultdict(list)
 
@@ -228,14 +230,15 @@ def _train_stack(
         ended = outcome(np.logical_and.reduce(finite), accuracy, 1 / data.n_classes, shared.trained_above)
         return {**result, "outcome": ended}
 
-    while len(loss) < shared.total_steps:
+    for end in epoch_step:
         models[0].train()
-        for batches in itertools.islice(zip(*orders, strict=True), shared.total_steps - len(loss)):
-            rows = torch.tensor(batches, device=device)[which]
-            losses = vmap(loss_function)(vmap(run)(parameters, buffers, data.x_train[rows]), data.y_train[rows])
-            update(losses, lr_by_step[len(loss)])
-            loss.append(losses.detach())
-            next(ticks, None)
+        while len(loss) < end:  # one epoch, or all
+            for batches in itertools.islice(zip(*orders, strict=True), end - len(loss)):
+                rows = torch.tensor(batches, device=device)[which]
+                losses = vmap(loss_function)(vmap(run)(parameters, buffers, data.x_train[rows]), data.y_train[rows])
+                update(losses, lr_by_step[len(loss)])
+                loss.append(losses.detach())
+                next(ticks, None)
         models[0].eval()
         with torch.no_grad():
             for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):

@@ -21,6 +21,7 @@ from warmup_course.schedulers import Decay, Schedule, Warmup
 
 Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
+Evaluate = Literal["epoch", "end"]
 
 
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -59,6 +60,7 @@ class TrainConfig:
             LambdaLR takes it. The fields of Schedule then keep their defaults.
         seed: fixes the initial weights and the order of the batches.
         trained_above: the training accuracy that counts as trained.
+        evaluate: measure loss and accuracy over all rows after each "epoch", or at the "end" only, which is quicker.
         device: see resolve_device.
         dtype: of inputs and weights.
 
@@ -85,6 +87,7 @@ class TrainConfig:
     lr_lambda: Callable[[int], float] | None = None
     seed: int = 0
     trained_above: float = 0.9
+    evaluate: Evaluate = "epoch"
     device: str = "auto"
     dtype: torch.dtype = torch.float32
 
@@ -95,6 +98,7 @@ class TrainConfig:
             raise ValueError(f"model must be a function that makes a new model, got {self.model!r}")
         one_of("loss", self.loss, get_args(Loss))
         one_of("optimizer", self.optimizer, get_args(OptimizerName))
+        one_of("evaluate", self.evaluate, get_args(Evaluate))
         one_of("dtype", self.dtype, (torch.float32, torch.float64))
         for name, most in {"momentum": 1, "trained_above": 1, "weight_decay": math.inf, "peak_lr": math.inf}.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), 0, most))
@@ -141,9 +145,10 @@ class History:
         chance, trained_above: what ``outcome`` compares the training accuracy with; chance is 1 / n_classes.
         lr: per step, the LR read from the optimizer at the moment of ``optimizer.step()``.
         batch_loss: per step, the training loss of that step's batch, before the update.
-        epoch_step: per epoch, how many updates had been made at its end; total_steps may cut the last epoch short.
-        train_loss, train_accuracy, valid_loss, valid_accuracy: per epoch, over all rows of the split. A run that
-            diverges stops there, and the unfinished epoch has no entry.
+        epoch_step: per evaluated epoch (all, or the last), how many updates had been made at its end; total_steps may
+            cut the last epoch short.
+        train_loss, train_accuracy, valid_loss, valid_accuracy: per evaluated epoch, over all rows of the split. A run
+            that diverges stops there, and the unfinished epoch has no entry.
     """
 
     chance: float
@@ -220,6 +225,8 @@ def train(
             scheduler.step()
             if not math.isfinite(history.batch_loss[-1]):
                 return history
+        if config.evaluate == "end" and len(history.batch_loss) < config.total_steps:
+            continue
 
         model.eval()
         history.epoch_step.append(len(history.batch_loss))

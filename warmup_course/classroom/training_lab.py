@@ -139,7 +139,7 @@ class TrainingLab(Lab):
         n_seeds, layers, warmup_steps = (values.pop(name) for name in ("n_seeds", "hidden_layers", "warmup_steps"))
         data = self._config.load_data()
         model = partial(MLP, data.x_train[0].numel(), data.n_classes, [64] * layers)
-        config = replace(self._config, data=data, model=model, **values)
+        config = replace(self._config, data=data, model=model, evaluate="epoch", **values)
         self._stopped = False
         self._panels.show_schedules(config.peak_lr, warmup_steps)
         drawn = perf_counter()
