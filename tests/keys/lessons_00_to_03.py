@@ -414,6 +414,19 @@ def hessian(x):
 
 # exercise -> (answer, a word of the reason that it must be given)
 WRONG = {
+    "00_start_here/share_trained": [
+        (lambda o: o.count("trained"), "how many"),
+        (lambda o: 100 * o.count("trained") / len(o), "percentage"),
+        (lambda o: o.count("trained") / (len(o) - o.count("diverged")), "diverged is a run too"),
+        (lambda o: o.count("trained") / (o.count("trained") + o.count("slow")), "stalled or diverged are runs too"),
+        (lambda o: o.count("trained") / (len(o) - o.count("trained")), "Divide by all runs"),
+        (lambda o: 1 - o.count("trained") / len(o), "did *not* train"),
+        (lambda o: 1 - o.count("diverged") / len(o), "stayed finite"),
+        (lambda o: sum(name in ("trained", "slow") for name in o) / len(o), "a slow run has not got there"),
+        (lambda o: 0.5, "expected 0.428571"),
+        (lambda o: "most", "not a number"),
+        (0.5, "should be a function"),
+    ],
     "01_learning_rate_basics/highest_lr": [
         (lambda c: 1 / max(c), "in one step"),
         (lambda c: 2 / min(c), "flattest"),
@@ -469,6 +482,10 @@ WRONG = {
 }
 # Right answers that are not the solution's words.
 RIGHT = {
+    "00_start_here/share_trained": [
+        lambda outcomes: np.mean([name == "trained" for name in outcomes]),
+        lambda outcomes: torch.tensor(sum(name == "trained" for name in outcomes) / len(outcomes)),
+    ],
     "01_learning_rate_basics/highest_lr": [lambda c: 2 / np.max(c), lambda c: min(2 / h for h in c)],
     "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038],
     "02_high_lr_instability/lr_limit": [

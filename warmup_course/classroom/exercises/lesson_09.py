@@ -51,6 +51,11 @@ def judge_recipe(answer: Any) -> str:
                     math.ceil(15 * 1437 / batch_size),
                     "Each *epoch* ends with a smaller batch, so round up in each epoch.",
                 ),
+                (15 * 1437 // batch_size, "Each *epoch* ends with a smaller batch, so round up in each epoch."),
+                (
+                    15 * 90 / ratio,
+                    "The 90 batches of an epoch do not divide evenly: count the batches anew, and round up.",
+                ),
                 (epoch, "Those are the steps of one epoch."),
                 (15 * 1437, "That counts rows, not batches."),
             ]
