@@ -92,6 +92,7 @@ CLAIMED: dict[str, list[str]] = {
         "with the LR scaled, B = 256 steps over 5 times as far as 16",
         "scaled, ramp: at least 3 of 4 up to B = 256",
         "scaled, no ramp: at most 2 of 4 at B = 128",
+        "fixed: none of them diverges",
     ],
     "ramp-of-512": [
         "scaled, ramp: at most 2 of 4 at B = 512",
@@ -119,6 +120,7 @@ CLAIMED: dict[str, list[str]] = {
         "all train both ways",
     ],
     "tight-threshold": [
+        "at 2 under a third of the gradients are cut, at 0.25 over 90 %",
         "clipped at 0.25, LR 0.125: at most 1 of 4",
         "and none of them diverges",
         "clipped at 0.25, LR 0.5: at least 3 of 4",
@@ -163,6 +165,8 @@ WRONG = {
         (lambda batch: (0.03125 * batch / 16, 15 * (1437 // batch), 50), "smaller batch of each epoch"),
         (lambda batch: (0.03125 * batch / 16, 15 * 1437 / batch, 50), "parts of a step"),
         (lambda batch: (0.03125 * batch / 16, math.ceil(15 * 1437 / batch), 50), "in each epoch"),
+        (lambda batch: (0.03125 * batch / 16, 15 * 1437 // batch, 50), "in each epoch"),
+        (lambda batch: (0.03125 * batch / 16, 1350 * 16 / batch, 50), "do not divide evenly"),
         (lambda batch: (0.03125 * batch / 16, math.ceil(1437 / batch), 3), "one epoch"),
         (lambda batch: (0.03125 * batch / 16, 15 * 1437, 3), "counts rows"),
         (lambda batch: (by_counting(batch)[0], by_counting(batch)[1], 0.15 * by_counting(batch)[1]), "Round it"),

@@ -1,5 +1,6 @@
 """What predictions, quizzes and exercises share: text that renders, and a word from the browser."""
 
+import re
 from collections.abc import Callable, Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -73,10 +74,10 @@ class Choices(widgets.VBox):
     """
 
     def __init__(self, texts: Sequence[str], *, several: bool = False) -> None:
-        self.texts = tuple(texts)
+        self.texts = tuple(re.sub(r"[`*$]", "", text) for text in texts)  # as they are said, without marks
         self.buttons = [
             widgets.ToggleButton(description=letter, tooltip=text, layout=LETTER)
-            for letter, text in zip(ascii_uppercase, texts, strict=False)
+            for letter, text in zip(ascii_uppercase, self.texts, strict=False)
         ]
         for button in self.buttons:
             button.observe(self._tell_chosen, "value")
