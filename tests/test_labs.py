@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 import time
+from dataclasses import replace
 from io import BytesIO
 
 import ipywidgets as widgets
@@ -141,6 +142,12 @@ def test_the_training_lab_shows_what_a_sweep_gives() -> None:
     assert [text.get_text().split(": ")[1] for text in lab._panels._headline] == [
         f"{count} of 2 train" for count in trained
     ]
+
+
+def test_the_training_lab_shows_every_epoch() -> None:
+    begin("03_linear_warmup", device="cpu", seed=0)
+    lab = TrainingLab(replace(SHORT, evaluate="end"), hidden_layers=1, seeds=[3])
+    assert lab.runs.epoch.values.tolist() == [1, 2]
 
 
 def test_the_first_run_needs_no_thread_and_the_last_position_wins() -> None:
