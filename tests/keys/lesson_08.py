@@ -90,7 +90,7 @@ CLAIMED: dict[str, list[str]] = {
     "same-accuracy-one-jumped": [
         "no warmup: the median run reaches 1.5 times its first loss",
         "with warmup the median run does not reach 1.25 times",
-        "the mean accuracies are less than 5 points apart",
+        "the median accuracies are less than 5 points apart",
     ],
     "credit-where-due": [
         "decay alone: less than a third of the restlessness",

@@ -117,7 +117,7 @@ CLAIMED: dict[str, list[str]] = {
     ],
     "small-data-or-low-lr": [
         "100 rows: decisive",
-        "all train both ways",
+        "7 of 8 train, both ways",
     ],
     "tight-threshold": [
         "at 2 under a third of the gradients are cut, at 0.25 over 90 %",
