@@ -91,7 +91,7 @@ CLAIMED: dict[str, list[str]] = {
     "what-the-race-showed": [
         "8 steps: the square root trains at most 2 of 10",
         "8 steps: the constant warmup trains at least 6 of 10",
-        "64 steps: the others train at least 7 of 10",
+        "64 steps: the others train at least half",
         "64 steps: the square root trains at least 2 of 10 more than with 8",
         "64 steps, runs that train: no shape beats linear by 2 points",
     ],
