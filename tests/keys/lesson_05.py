@@ -83,7 +83,7 @@ CLAIMED: dict[str, list[str]] = {
     ],
     "warming-the-momentum": [
         "LR 0.125, nothing warmed up: at most 1 of 10",
-        "LR 0.125, the momentum warmed up: at least 3 of 10",
+        "LR 0.125, the momentum warmed up: at least 5 of 10",
         "LR 0.0625: momentum and control train at least half",
         "your 0.9 is overwritten: 0.95, then down to 0.85",
         "that is torch's Adam, step by step",
@@ -91,7 +91,7 @@ CLAIMED: dict[str, list[str]] = {
     "what-the-race-showed": [
         "8 steps: the square root trains at most 2 of 10",
         "8 steps: the constant warmup trains at least 6 of 10",
-        "64 steps: the others train at least half",
+        "64 steps: the others train at least 6 of 10",
         "64 steps: the square root trains at least 2 of 10 more than with 8",
         "64 steps, runs that train: no shape beats linear by 2 points",
     ],

@@ -176,7 +176,7 @@ ORDERS = {"first-look-at-a-run": lambda texts: list(range(len(texts)))}
 CLAIMED = {
     "what-the-start-must-be": [
         "from 0 or an eighth: at least 9 of 10 train",
-        "from a half: at least 3 of 10 fewer",
+        "from a half: at most 6 of 10",
         "without a ramp: at most 1 of 10",
         "cosine and exponential ramps: at least 8 of 10",
     ],
