@@ -8,6 +8,8 @@ import numpy.typing as npt
 import pytest
 import torch
 from sklearn.datasets import load_digits, make_classification
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
 from warmup_course import data
 from warmup_course.data import Dataset, batch_order, load, standardised_split
@@ -79,6 +81,21 @@ def test_standardised_by_training_rows_and_not_by_all(name: str) -> None:
     torch.testing.assert_close(x.var(dim=0, correction=0), (~constant).double(), rtol=0, atol=1e-5)
     assert dataset.x_valid.double().mean(dim=0)[~constant].abs().min() > 1e-4
     assert torch.isfinite(dataset.x_valid).all()
+
+
+def test_digits_are_those_of_scikit_learn_split_by_it() -> None:
+    ours, its = data.digits(), standardised_split("digits", *load_digits(return_X_y=True))
+    for name in ("x_train", "y_train", "x_valid", "y_valid"):
+        torch.testing.assert_close(getattr(ours, name), getattr(its, name), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_the_scale_is_that_of_scikit_learn(name: str) -> None:
+    x, y = RAW[name]()
+    train, valid = train_test_split(x, test_size=0.2, stratify=y, random_state=0)
+    scaler, dataset = StandardScaler().fit(train), load(name)
+    np.testing.assert_allclose(dataset.x_train, scaler.transform(train), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(dataset.x_valid, scaler.transform(valid), rtol=1e-6, atol=1e-6)
 
 
 def test_two_percent_are_positive_in_both_splits() -> None:

@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "data": {"checks"},
     "model": {"checks", "data"},
     "training": BASE,
-    "sweep": BASE | {"training"},
+    "stacked": BASE | {"training"},
+    "sweep": BASE | {"training", "stacked"},
     "probes": {"checks", "schedulers"},
     "export": {"checks", "schedulers"},
-    "classroom": BASE | {"training", "sweep", "probes", "export"},
+    "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
     "lesson_files": set(),
     "headless": set(),
-    "cli": BASE | {"training", "sweep", "probes", "export", "classroom", "lesson_files", "headless"},
+    "cli": BASE | {"training", "stacked", "sweep", "probes", "export", "classroom", "lesson_files", "headless"},
 }
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -56,13 +57,13 @@ def test_imports_point_one_way(path: Path):
 
 
 def test_importing_the_package_costs_what_torch_costs():
-    heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn"}
+    heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "joblib"}
     code = f"import sys, warmup_course; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_the_command_line_loads_no_more():
-    heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn"}
+    heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "joblib"}
     heavy |= {"papermill", "nbformat", "jupyterlab", "playwright"}
     code = f"import sys, warmup_course.cli; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

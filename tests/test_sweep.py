@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from warmup_course import sweep as sweep_function
 from warmup_course.model import MLP, TinyTransformer
-from warmup_course.sweep import STACK_BYTES, sweep
+from warmup_course.stacked import StackedMLP
+from warmup_course.sweep import sweep
 from warmup_course.training import TrainConfig, train
 
 BY_EPOCH = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -319,7 +320,7 @@ def test_the_numbers_do_not_depend_on_the_stacks(
     base = config(total_steps=25, **rule)
     whole = sweep(base, **GRID)
     size = (sum(p.numel() for p in small_mlp().parameters()) + 64 * 64) * 8  # a run's parameters and batch, float64
-    monkeypatch.setitem(STACK_BYTES, "cpu", size * runs_per_stack)
+    monkeypatch.setattr(StackedMLP, "BYTES", size * runs_per_stack)
     stacks: list[int] = []
 
     def progress(steps: range) -> range:
@@ -403,7 +404,7 @@ def test_progress_counts_every_step_and_is_driven_to_its_end(
     runs_per_stack: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = (sum(p.numel() for p in small_mlp().parameters()) + 64 * 64) * 8  # a run's parameters and batch, float64
-    monkeypatch.setitem(STACK_BYTES, "cpu", size * runs_per_stack)
+    monkeypatch.setattr(StackedMLP, "BYTES", size * runs_per_stack)
     seen: list[int] = []
     closed = []
 
@@ -438,7 +439,7 @@ def test_progress_that_raises_stops_the_sweep() -> None:
 
     with pytest.raises(StopError):
         sweep(config(model=lambda: Counted(64, 10), total_steps=20), progress=progress, seed=[0, 1])
-    assert len(calls) == 4
+    assert len(calls) == 3
 
 
 def test_a_short_sweep_shows_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
@@ -450,13 +451,13 @@ MEMORY = """
 import resource, torch
 from warmup_course import Dataset, sweep
 from warmup_course.model import MLP
-from warmup_course.sweep import STACK_BYTES
+from warmup_course.stacked import StackedMLP
 from warmup_course.training import TrainConfig
 
 torch.set_num_threads(1)
 model = lambda: MLP(10, 2, hidden=[512, 512])
 run_bytes = 4 * sum(p.numel() for p in model().parameters())
-STACK_BYTES["cpu"] = 8 * run_bytes
+StackedMLP.BYTES = 8 * run_bytes
 x, y = torch.randn(16, 10), torch.arange(16) % 2
 data = Dataset("noise", x, y, x, y, 2)
 config = TrainConfig(data=data, model=model, device="cpu", total_steps=2, batch_size=8, optimizer="Adam")

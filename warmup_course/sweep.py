@@ -1,23 +1,29 @@
-"""Many training runs at once: the models of a grid stacked into one, with torch.func."""
+"""A grid of training runs: stacks of them at once, on every core."""
 
 import itertools
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch import nn
 
-from warmup_course.data import Dataset, batch_order
-from warmup_course.training import LOSSES, TrainConfig, outcome
+from warmup_course.data import batch_order
+from warmup_course.device import resolve_device
+from warmup_course.stacked import Stack, StackedMLP, kind_of_stack
+from warmup_course.training import TrainConfig, outcome
 
 if TYPE_CHECKING:
     import xarray as xr
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 # One stacked model needs one shape, one data set and one number of steps; a function is no label of an axis.
 FIXED = ("data", "model", "batch_size", "total_steps", "lr_lambda", "evaluate", "device", "dtype")
@@ -25,9 +31,10 @@ SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay", "trained_above")
 
-# Parameters and batches of one stack, in bytes. It bounds the memory; larger stacks are hardly faster.
-STACK_BYTES = {"cpu": 2**23, "cuda": 2**28}
-EVALUATION_ROWS = 128
+# Parameters and batch of one stack on a GPU, in bytes; on a CPU, each kind of stack has its own.
+GPU_BYTES = 2**28
+# Seconds of work from which on the other cores are asked to help; to wake them takes about as long.
+WORTH_SHARING = 2.0
 EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
 
@@ -68,43 +75,100 @@ def sweep(
         replace(config, **dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
     ]
-    data = config.load_data()
-    stacks = _stacks(configs, data)
+    _refuse_shared_state(config.make_model())
+    kind = kind_of_stack(config)
+    stacks = _stacks(configs, kind)
     ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
-    epoch_length = math.ceil(len(data.x_train) / config.batch_size)
-    results: dict[str, npt.NDArray[Any]] = {}
+    results: Arrays = {}
 
-    def store(rows: list[int], result: dict[str, npt.NDArray[Any]]) -> None:
-        for name, of_rows in result.items():
+    def store(rows: list[int], of_stack: Arrays) -> None:
+        for name, of_rows in of_stack.items():
             if name not in results:
                 nothing = "" if name == "outcome" else np.nan
                 results[name] = np.full((len(configs), *of_rows.shape[1:]), nothing, of_rows.dtype)
             results[name][rows] = of_rows
 
-    for rows in stacks:
-        for of_stack in _train_stack([configs[row] for row in rows], data, ticks):
+    watched = progress is not None or on_epoch is not None
+    # A stack of MLPs gains little from a second thread, and other modules a lot.
+    with _processor(threads=1 if kind is StackedMLP else torch.get_num_threads()):
+        if not watched and _worth_sharing([configs[row] for row in stacks[0]], kind, len(stacks)):
+            for number, of_stack in _on_all_cores([[configs[row] for row in rows] for rows in stacks], kind):
+                store(stacks[number], of_stack)
+                for _ in range(config.total_steps):
+                    next(ticks, None)
+        else:
+            for rows in stacks:
+                for record in _train_stack([configs[row] for row in rows], kind, lambda: next(ticks, None)):
 
-            def so_far(rows: list[int] = rows, of_stack: Callable[[], dict[str, Any]] = of_stack) -> "xr.Dataset":
-                store(rows, of_stack())
-                return _labelled(results, values, config, epoch_length)
+                    def so_far(rows: list[int] = rows, record: _Record = record) -> "xr.Dataset":
+                        store(rows, record.arrays())
+                        return _labelled(results, values, config)
 
-            if on_epoch is not None:
-                on_epoch(so_far)
-        runs = so_far()
+                    if on_epoch is not None:
+                        on_epoch(so_far)
+                store(rows, record.arrays())
     for _ in ticks:  # lets the progress bar close itself
         pass
-    return runs
+    return _labelled(results, values, config)
 
 
-def _labelled(
-    results: dict[str, npt.NDArray[Any]], axes: dict[str, list[Any]], config: TrainConfig, epoch_length: int
-) -> "xr.Dataset":
+@contextmanager
+def _processor(threads: int) -> Iterator[None]:
+    """So many threads, and no denormal numbers, which can make Adam half as fast."""
+    before, flushes = torch.get_num_threads(), torch.tensor(1e-310, dtype=torch.float64).add(0).item() == 0
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(flushes)
+
+
+class _EnoughError(Exception):
+    pass
+
+
+def _worth_sharing(configs: list[TrainConfig], kind: type[Stack], stacks: int) -> bool:
+    """Whether so many stacks like this one will take long, judged by a few steps, and other cores can help."""
+    begins: list[float] = []
+
+    def tick() -> None:
+        begins.append(perf_counter())
+        if len(begins) > 5:
+            raise _EnoughError
+
+    if stacks == 1 or resolve_device(configs[0].device).type != "cpu":
+        return False
+    with suppress(_EnoughError):
+        for _ in _train_stack(configs, kind, tick):
+            pass
+    step = min(map(operator.sub, begins[1:], begins), default=0)
+    return step * configs[0].total_steps * stacks > WORTH_SHARING
+
+
+def _on_all_cores(stacks: list[list[TrainConfig]], kind: type[Stack]) -> Iterator[tuple[int, Arrays]]:
+    """Each stack's number and result as it ends, by joblib: on this machine's cores, or where its backend says."""
+    import joblib
+
+    _, n_jobs = joblib.parallel.get_active_backend()  # None where joblib.parallel_config says nothing
+    parallel = joblib.Parallel(-1 if n_jobs is None else n_jobs, return_as="generator_unordered", batch_size=1)
+    yield from parallel(joblib.delayed(_train_alone)(number, configs, kind) for number, configs in enumerate(stacks))
+
+
+def _train_alone(number: int, configs: list[TrainConfig], kind: type[Stack]) -> tuple[int, Arrays]:
+    with _processor(threads=1):  # the other cores have stacks too
+        *_, record = _train_stack(configs, kind, lambda: None)
+    return number, record.arrays()
+
+
+def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig) -> "xr.Dataset":
     """The results, one row a run, as arrays with named dimensions."""
     import xarray as xr
 
     shape = tuple(len(axis) for axis in axes.values())
     dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
-    epoch, epoch_step = _evaluated(config, epoch_length)
+    epoch, epoch_step = _evaluated(config)
     return xr.Dataset(
         {name: ((*axes, *dims[name]), rows.reshape(*shape, *rows.shape[1:]).copy()) for name, rows in results.items()},
         coords={
@@ -130,23 +194,32 @@ def _bar(steps: range) -> Iterable[int]:
     return tqdm(steps, desc="sweep", unit="step", delay=2, leave=False)
 
 
-def _evaluated(config: TrainConfig, epoch_length: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _evaluated(config: TrainConfig) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The epochs that end with an evaluation, counted from 1, and how many updates have been made by then."""
+    epoch_length = math.ceil(len(config.load_data().x_train) / config.batch_size)
     last = math.ceil(config.total_steps / epoch_length)  # may be cut short
     epochs = np.arange(1 if config.evaluate == "epoch" else last, last + 1)
     return epochs, np.minimum(epochs * epoch_length, config.total_steps)
 
 
-def _stacks(configs: list[TrainConfig], data: Dataset) -> list[list[int]]:
-    """The row numbers of the runs that are trained together: same update rule, and no more than fit the memory."""
-    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+def _stacks(configs: list[TrainConfig], kind: type[Stack]) -> list[list[int]]:
+    """The row numbers of the runs that are trained together: same update rule, and no more than fit the memory.
+
+    In each stack, the runs of one seed stand together, and each seed has as many.
+    """
+    model, x = configs[0].make_model(), configs[0].load_data().x_train
+    numbers = sum(p.numel() for p in model.parameters()) + configs[0].batch_size * x[0].numel()
+    size = max(1, (GPU_BYTES if x.is_cuda else kind.BYTES) // (numbers * x.element_size()))
+    alike: dict[tuple[Any, ...], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row, config in enumerate(configs):
-        alike[tuple(getattr(config, name) for name in SHARED)].append(row)
-    model = configs[0].make_model()
-    _refuse_shared_state(model)
-    numbers = sum(p.numel() for p in model.parameters()) + configs[0].batch_size * data.x_train[0].numel()
-    size = max(1, STACK_BYTES[data.x_train.device.type] // (numbers * data.x_train.element_size()))
-    return [rows[start : start + size] for rows in alike.values() for start in range(0, len(rows), size)]
+        alike[tuple(getattr(config, name) for name in SHARED)][config.seed].append(row)
+    stacks: list[list[int]] = []
+    for by_seed in alike.values():
+        pieces = [rows[i : i + size] for rows in by_seed.values() for i in range(0, len(rows), size)]
+        for length, equal in itertools.groupby(sorted(pieces, key=len), key=len):
+            seeds, together = list(equal), size // length
+            stacks += [list(itertools.chain(*seeds[i : i + together])) for i in range(0, len(seeds), together)]
+    return stacks
 
 
 def _refuse_shared_state(model: nn.Module) -> None:
@@ -162,89 +235,56 @@ def _refuse_shared_state(model: nn.Module) -> None:
             )
 
 
-def _train_stack(
-    configs: list[TrainConfig], data: Dataset, ticks: Iterator[int]
-) -> Iterator[Callable[[], dict[str, npt.NDArray[Any]]]]:
-    """Train runs that differ in seed and LR alone; after each evaluation, a function that gives the result so far.
+class _Record:
+    """What the runs of a stack recorded so far, one column a run; NaN is what is still to come."""
 
-    Each result has one row a run, and NaN for what is still to come.
-    """
-    shared, device = configs[0], data.x_train.device
-    seeds = sorted({config.seed for config in configs})
-    which = torch.tensor([seeds.index(config.seed) for config in configs], device=device)
-    models = [replace(shared, seed=seed).make_model() for seed in seeds]
+    def __init__(self, configs: Sequence[TrainConfig]) -> None:
+        config, data = configs[0], configs[0].load_data()
+        self.config, self.chance = config, 1 / data.n_classes
+        self.epoch_step = _evaluated(config)[1]
+        self.lr = np.stack([c.peak_lr * c.schedule(np.arange(config.total_steps)) for c in configs], axis=1)
+        self.batch_loss = data.x_train.new_full(self.lr.shape, math.nan)
+        self.by_epoch = {
+            name: data.x_train.new_full((len(self.epoch_step), len(configs)), math.nan) for name in EPOCH_METRICS
+        }
+        self.epochs = 0
 
-    def stacked(tensors: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
-        by_seed = list(tensors)
-        return {name: torch.stack([t[name] for t in by_seed]).detach()[which] for name in by_seed[0]}
-
-    buffers = stacked(dict(model.named_buffers()) for model in models)
-    parameters = stacked(dict(model.named_parameters()) for model in models)
-    trained = [parameters[name].requires_grad_() for name, p in models[0].named_parameters() if p.requires_grad]
-    loss_function = LOSSES[shared.loss]
-
-    def run(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(models[0], (parameters, buffers), (x,))
-
-    def evaluate(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        loss, hits = torch.zeros(2, len(configs), device=device, dtype=shared.dtype)
-        for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
-            outputs = vmap(run, in_dims=(0, 0, None))(parameters, buffers, x_rows)
-            loss += vmap(loss_function, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
-            hits += (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
-        return loss / len(y), hits / len(y)
-
-    # Every update rule here is linear in the LR: torch's optimizer makes the step at LR 1, each run takes its share.
-    optimizer = shared.make_optimizer(trained, lr=1.0)
-    before = [torch.empty_like(p) for p in trained]
-    lr = np.stack([config.peak_lr * config.schedule(np.arange(shared.total_steps)) for config in configs])
-    lr_by_step = torch.tensor(lr.T, device=device, dtype=shared.dtype)
-
-    def update(losses: Tensor, lr: Tensor) -> None:
-        gradients = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
-        with torch.no_grad():
-            for p, gradient, old in zip(trained, gradients, before, strict=True):
-                p.grad = gradient
-                old.copy_(p)
-            optimizer.step()
-            for p, old in zip(trained, before, strict=True):
-                torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
-
-    orders = [batch_order(len(data.x_train), shared.batch_size, seed) for seed in seeds]
-    _, epoch_step = _evaluated(shared, len(orders[0]))
-    loss: list[Tensor] = []
-    metrics: dict[str, list[Tensor]] = defaultdict(list)
-
-    def by_run(records: list[Tensor], length: int) -> npt.NDArray[Any]:
-        known = torch.stack(records, dim=1).cpu().numpy()
-        return np.pad(known, ((0, 0), (0, length - len(records))), constant_values=np.nan)
-
-    def so_far() -> dict[str, npt.NDArray[Any]]:
-        by_epoch = {name: by_run(records, len(epoch_step)) for name, records in metrics.items()}
-        result = {"lr": lr.copy(), "batch_loss": by_run(loss, shared.total_steps), **by_epoch}
-        _forget_after_divergence(result, epoch_step)
-        epochs = len(metrics["train_loss"])
-        reached = {"batch_loss": len(loss), "train_loss": epochs, "valid_loss": epochs}
+    def arrays(self) -> Arrays:
+        """One row a run."""
+        by_run = {"batch_loss": self.batch_loss, **self.by_epoch}
+        result = {"lr": self.lr.T.copy()} | {name: values.T.cpu().numpy().copy() for name, values in by_run.items()}
+        _forget_after_divergence(result, self.epoch_step)
+        reached = dict.fromkeys(("train_loss", "valid_loss"), self.epochs)
+        reached["batch_loss"] = self.epoch_step[self.epochs - 1]
         finite = [np.isfinite(result[name][:, :length]).all(axis=1) for name, length in reached.items()]
-        accuracy = result["train_accuracy"][:, epochs - 1]
-        ended = outcome(np.logical_and.reduce(finite), accuracy, 1 / data.n_classes, shared.trained_above)
+        accuracy = result["train_accuracy"][:, self.epochs - 1]
+        ended = outcome(np.logical_and.reduce(finite), accuracy, self.chance, self.config.trained_above)
         return {**result, "outcome": ended}
 
-    for end in epoch_step:
-        models[0].train()
-        while len(loss) < end:  # one epoch, or all
-            for batches in itertools.islice(zip(*orders, strict=True), end - len(loss)):
-                rows = torch.tensor(batches, device=device)[which]
-                losses = vmap(loss_function)(vmap(run)(parameters, buffers, data.x_train[rows]), data.y_train[rows])
-                update(losses, lr_by_step[len(loss)])
-                loss.append(losses.detach())
-                next(ticks, None)
-        models[0].eval()
-        with torch.no_grad():
-            for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
-                for metric, values in zip(("loss", "accuracy"), evaluate(x, y), strict=True):
-                    metrics[f"{split}_{metric}"].append(values)
-        yield so_far
+
+def _train_stack(configs: Sequence[TrainConfig], kind: type[Stack], tick: Callable[[], object]) -> Iterator[_Record]:
+    """Train runs that differ in seed and LR alone; after each evaluation, what is recorded so far.
+
+    ``tick`` is called before each step.
+    """
+    config, data, record = configs[0], configs[0].load_data(), _Record(configs)
+    seeds = list(dict.fromkeys(c.seed for c in configs))
+    orders = [batch_order(len(data.x_train), config.batch_size, seed) for seed in seeds]
+    lr = torch.as_tensor(record.lr).to(data.x_train)
+    models = kind(config, seeds, len(configs) // len(seeds))
+    step = 0
+    for epoch, end in enumerate(record.epoch_step):
+        while step < end:  # one epoch, or all
+            in_order = torch.tensor([list(order.sampler) for order in orders], device=lr.device)
+            for rows in in_order.split(config.batch_size, dim=1)[: end - step]:
+                tick()
+                record.batch_loss[step] = models.step(data.x_train[rows], data.y_train[rows], lr[step])
+                step += 1
+        for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
+            for metric, values in zip(("loss", "accuracy"), models.evaluate(x, y), strict=True):
+                record.by_epoch[f"{split}_{metric}"][epoch] = values
+        record.epochs = epoch + 1
+        yield record
 
 
 def _forget_after_divergence(result: dict[str, npt.NDArray[Any]], epoch_step: npt.NDArray[np.int64]) -> None:

@@ -1,6 +1,7 @@
 """One training run, as a plain PyTorch loop."""
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from itertools import islice
@@ -22,6 +23,9 @@ from warmup_course.schedulers import Decay, Schedule, Warmup
 Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
 Evaluate = Literal["epoch", "end"]
+
+# Held while torch's global generator is another one's: threads may make models at once.
+_global_generator = threading.Lock()
 
 
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -126,7 +130,7 @@ class TrainConfig:
 
     def make_model(self) -> nn.Module:
         """The model at this run's initial weights; the global random state is left as it was."""
-        with torch.random.fork_rng():
+        with _global_generator, torch.random.fork_rng():
             torch.manual_seed(self.seed)
             model = self.model()
         return model.to(resolve_device(self.device), self.dtype)

@@ -358,7 +358,7 @@ WRONG = {
         (lambda step: math.nan, "must be a finite number"),
         (lambda step: [0.1] * 200, "not a number"),
         (lambda: 0.1, "TypeError"),
-        (Schedule(200, 96), "Even with a ramp"),
+        (plan(2.0, 96), "Even with a ramp"),
         (0.35, "should be a function"),
     ],
 }

@@ -1,0 +1,258 @@
+"""Many models that differ in their weights alone, trained as one.
+
+There are two kinds of stack, with the same two methods: StackedMLP is fast and knows plain MLPs alone, StackedModule
+takes any module. ``kind_of_stack`` chooses.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from warmup_course.data import Dataset
+from warmup_course.model import MLP
+from warmup_course.training import LOSSES, Loss, TrainConfig
+
+# All rows of a split at once would take more memory, and more time, than pieces that fit a processor's cache.
+EVALUATION_ROWS = 256
+_relu_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+class Stack(Protocol):
+    """Models that are trained together, at first with the weights that the seeds give them, each so many times.
+
+    Attributes:
+        BYTES: how much the parameters and the batch of one stack should take on a CPU. More is hardly faster.
+    """
+
+    BYTES: int
+
+    def __init__(self, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> None: ...
+
+    def step(self, x: Tensor, y: Tensor, lr: Tensor) -> Tensor:
+        """Make one update of each run.
+
+        Args:
+            x, y: a batch for each seed, (seeds, rows, ...) and (seeds, rows).
+            lr: the LR of each run, (runs,).
+
+        Returns:
+            The loss of each run before the update, (runs,).
+        """
+
+    def evaluate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss and accuracy of each run, (runs,), over rows (rows, ...) that all of them see."""
+
+
+def kind_of_stack(config: TrainConfig) -> "type[StackedMLP] | type[StackedModule]":
+    """The kind that trains this config's model fastest."""
+    return StackedMLP if is_plain_mlp(config.make_model(), config.load_data()) else StackedModule
+
+
+def is_plain_mlp(model: nn.Module, data: Dataset) -> bool:
+    """Whether the model is linear layers with ReLU between them and nothing else, and fits the data."""
+    layers = list(model.children())
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    trained = [p for layer in linear for p in (layer.weight, layer.bias) if p is not None and p.requires_grad]
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return (
+        type(model) in (MLP, nn.Sequential)
+        and list(map(type, layers)) == [nn.Linear, nn.ReLU] * (len(linear) - 1) + [nn.Linear]
+        and len(set(trained)) == 2 * len(linear)  # nothing is frozen or shared
+        and not any(getattr(module, name) for module in model.modules() for name in hooks)
+        and data.x_train.shape[1:] == (linear[0].in_features,)
+        and data.n_classes <= linear[-1].out_features
+    )
+
+
+class StackedModule:
+    """A stack of any module whose rows do not depend on each other, by torch.func."""
+
+    BYTES = 2**23
+
+    def __init__(self, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> None:
+        models = _models(config, seeds)
+        self.model, self.loss, self.runs_per_seed = models[0], LOSSES[config.loss], runs_per_seed
+        self.parameters = self._stacked([dict(model.named_parameters()) for model in models])
+        self.buffers = self._stacked([dict(model.named_buffers()) for model in models])
+        trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
+        self.trained = [self.parameters[name].requires_grad_() for name in trained]
+        self.optimizer = _Optimizer(config, self.trained)
+
+    def _stacked(self, tensors: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: _rows([of_seed[name] for of_seed in tensors], self.runs_per_seed) for name in tensors[0]}
+
+    def _outputs(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(self.model, (parameters, buffers), (x,))
+
+    def step(self, x: Tensor, y: Tensor, lr: Tensor) -> Tensor:
+        self.model.train()
+        x, y = (batch.repeat_interleave(self.runs_per_seed, dim=0) for batch in (x, y))
+        losses = vmap(self.loss)(vmap(self._outputs)(self.parameters, self.buffers, x), y)
+        self.optimizer.step(torch.autograd.grad(losses.sum(), self.trained, allow_unused=True), lr)
+        return losses.detach()
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        self.model.eval()
+        loss, hits = torch.zeros(2, 1, device=x.device, dtype=x.dtype)
+        for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
+            outputs = vmap(self._outputs, in_dims=(0, 0, None))(self.parameters, self.buffers, x_rows)
+            loss = loss + vmap(self.loss, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
+            hits = hits + (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
+        return loss / len(y), hits / len(y)
+
+
+class StackedMLP:
+    """A stack of plain MLPs: backpropagation written out, as batched matrix products into memory allocated once.
+
+    Activations are (runs, features, rows), so that the weights keep nn.Linear's layout, (runs, out, in), and the first
+    layers of all runs that see the same rows are one matrix.
+    """
+
+    BYTES = 2**21
+
+    def __init__(self, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> None:
+        linear = [[m for m in model.children() if isinstance(m, nn.Linear)] for model in _models(config, seeds)]
+        self.loss: Loss = config.loss
+        self.optimizer: _Optimizer | None
+        self.layers = [
+            (_rows([p.weight for p in layer], runs_per_seed), _rows([p.bias[:, None] for p in layer], runs_per_seed))
+            for layer in zip(*linear, strict=True)
+        ]
+        # Plain SGD adds its steps to the parameters at once; what torch or the learner makes of gradients needs these.
+        is_plain_sgd = (config.optimizer, config.momentum, config.weight_decay) == ("SGD", 0, 0)
+        if is_plain_sgd and type(config).make_optimizer is TrainConfig.make_optimizer:
+            self.optimizer, self.gradients = None, []
+        else:
+            self.optimizer = _Optimizer(config, [p for layer in self.layers for p in layer])
+            self.gradients = [(torch.zeros_like(weight), torch.zeros_like(bias)) for weight, bias in self.layers]
+        most_rows = max(config.batch_size, EVALUATION_ROWS)
+        self._memory = [bias.new_empty(2, bias.numel() * most_rows) for _, bias in self.layers]
+        self._rooms: dict[int, list[_Room]] = {}
+
+    @torch.no_grad()
+    def step(self, x: Tensor, y: Tensor, lr: Tensor) -> Tensor:
+        outputs = self._forward(x)
+        losses, error = _loss_and_error(self.loss, outputs, y)
+        if self.optimizer is None:
+            self._backward(x, error.mul_(-lr.view(-1, 1, 1)), into=self.layers, keep=1)
+        else:
+            self._backward(x, error, into=self.gradients, keep=0)
+            self.optimizer.step([gradient for layer in self.gradients for gradient in layer], lr)
+        return losses
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss, hits = x.new_zeros(2, 1)
+        # The first of the greatest outputs has the highest rank; argmax itself would take longer than a layer.
+        rank = torch.arange(len(self.layers[-1][1][0]), 0, -1, device=x.device, dtype=x.dtype)[:, None]
+        for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
+            outputs = self._forward(x_rows[None])
+            is_greatest = torch.eq(outputs, outputs.amax(dim=1, keepdim=True), out=torch.empty_like(outputs))
+            hits = hits + (is_greatest.mul_(rank).amax(dim=1) == rank[y_rows, 0]).sum(dim=1)
+            loss = loss + _loss_and_error(self.loss, outputs, y_rows[None])[0] * len(y_rows)
+        return loss / len(y), hits / len(y)
+
+    def _room(self, rows: int) -> list["_Room"]:
+        """Where the activations and errors of so many rows go, layer by layer."""
+        if rows not in self._rooms:
+            self._rooms[rows] = []
+            for (_, bias), memory in zip(self.layers, self._memory, strict=True):
+                out, error = memory[:, : bias.numel() * rows].view(2, *bias.shape[:2], rows)
+                self._rooms[rows].append(_Room(out, error))
+        return self._rooms[rows]
+
+    def _forward(self, x: Tensor) -> Tensor:
+        """The outputs, (runs, classes, rows), for x (groups, rows, features): one group for each of equal parts."""
+        inputs: Tensor | None = None
+        for (weight, bias), room in zip(self.layers, self._room(x.shape[1]), strict=True):
+            if inputs is None:
+                torch.bmm(_grouped(weight, x.shape[0]), x.mT, out=_grouped(room.out, x.shape[0]))
+            else:
+                torch.bmm(weight, inputs.relu_(), out=room.out)
+            inputs = room.out.add_(bias)
+        return room.out
+
+    def _backward(self, x: Tensor, error: Tensor, into: list[tuple[Tensor, Tensor]], keep: float) -> None:
+        """Add gradients to ``keep`` times what is there; ``error`` is the loss's derivative by the outputs, scaled."""
+        rooms = self._room(x.shape[1])
+        for layer in reversed(range(len(into))):
+            of_weight, of_bias = into[layer]
+            torch.add(error.sum(dim=2, keepdim=True), of_bias, alpha=keep, out=of_bias)
+            if layer == 0:
+                _grouped(of_weight, x.shape[0]).baddbmm_(_grouped(error, x.shape[0]), x, beta=keep)
+            else:
+                inputs, of_inputs = rooms[layer - 1]
+                torch.bmm(self.layers[layer][0].mT, error, out=of_inputs)  # before the weights change
+                of_weight.baddbmm_(error, inputs.mT, beta=keep)
+                error = _relu_backward(of_inputs, inputs, 0, grad_input=of_inputs)
+
+
+class _Room(NamedTuple):
+    """Memory for a layer's activations, and for the loss's derivatives by them, (runs, features, rows)."""
+
+    out: Tensor
+    error: Tensor
+
+
+def _grouped(of_runs: Tensor, groups: int) -> Tensor:
+    """(runs, features, n) as (groups, runs / groups * features, n): what sees the same rows as one matrix."""
+    return of_runs.view(groups, -1, of_runs.shape[2])
+
+
+def _loss_and_error(loss: Loss, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Each run's mean loss over its rows, and its derivative by the outputs (runs, classes, rows), in their place.
+
+    The labels are (groups, rows).
+    """
+    groups, rows = labels.shape
+    by_group = outputs.view(groups, -1, *outputs.shape[1:])
+    at_label = labels[:, None, None].expand(groups, by_group.shape[1], 1, rows)
+    minus_one = torch.full((), -1.0, dtype=outputs.dtype, device=outputs.device).expand_as(at_label)
+    if loss == "squared_error":
+        by_group.scatter_add_(2, at_label, minus_one)
+        losses = torch.linalg.vector_norm(outputs, dim=(1, 2)).square_().mul_(0.5 / rows)
+    else:
+        outputs -= outputs.amax(dim=1, keepdim=True)  # so that exp does not overflow
+        of_label = by_group.gather(2, at_label).view(len(outputs), rows)
+        total = outputs.exp_().sum(dim=1)
+        losses = (total.log() - of_label).mean(dim=1)
+        outputs /= total[:, None]
+        by_group.scatter_add_(2, at_label, minus_one)
+    return losses, outputs.div_(rows)
+
+
+class _Optimizer:
+    """A config's optimizer over the parameters of many runs, (runs, ...), each of which has an LR of its own.
+
+    Every update rule here is linear in the LR: torch's optimizer makes the step at LR 1, each run takes its share.
+    """
+
+    def __init__(self, config: TrainConfig, parameters: Iterable[Tensor]) -> None:
+        self.parameters = list(parameters)
+        self.at_lr_one = config.make_optimizer(self.parameters, lr=1.0)
+        for group in self.at_lr_one.param_groups:
+            group["fused"] = "fused" in group  # one pass over the memory instead of some ten
+        self.before = [torch.empty_like(p) for p in self.parameters]
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor | None], lr: Tensor) -> None:
+        for p, gradient, old in zip(self.parameters, gradients, self.before, strict=True):
+            p.grad = None if gradient is None else gradient.contiguous()  # a fused step goes by their place in memory
+            old.copy_(p)
+        self.at_lr_one.step()
+        for p, old in zip(self.parameters, self.before, strict=True):
+            torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
+
+
+def _models(config: TrainConfig, seeds: Sequence[int]) -> list[nn.Module]:
+    return [replace(config, seed=seed).make_model() for seed in seeds]
+
+
+def _rows(of_seeds: Sequence[Tensor], runs_per_seed: int) -> Tensor:
+    """One row for each run."""
+    return torch.stack(list(of_seeds)).detach().repeat_interleave(runs_per_seed, dim=0)
