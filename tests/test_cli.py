@@ -74,6 +74,7 @@ def test_executed_copies_never_replace_the_lessons(course, capsys):
     assert "--out" in capsys.readouterr().err
 
 
+@pytest.mark.notebook
 def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
     assert cli.main(["run", "-p", "lr", "1.5", "-p", "seed", "3", "--out", str(course / "there")]) == 1
     lines = sorted(capsys.readouterr().out.splitlines())
@@ -87,6 +88,7 @@ def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
     assert cli.main(["run", "1", "--out", str(course / "there")]) == 0
 
 
+@pytest.mark.notebook
 def test_refresh_stores_what_ran_and_leaves_what_failed(course, capsys):
     bad = write_lesson(course / "notebooks/02_bad.ipynb", code("1 / 0"))
     before = bad.read_text("utf-8")
@@ -128,11 +130,12 @@ def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
     assert cli.main(["test"]) == 1
     *units, browser, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
     assert [unit.split(" -n ")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
-    assert browser == "pytest -q tests/browser"  # in one process
+    assert units[-1].endswith("-m not slow")
+    assert browser == "pytest -q tests/browser -m not slow"  # in one process
     assert "--nbval-lax --nbval-current-env --nbval-cell-timeout=300" in lessons
     assert "--dist loadfile" in lessons
     assert lessons.endswith(f"{course / 'notebooks/00_start_here.ipynb'} {course / 'notebooks/01_claim.ipynb'}")
-    assert {environment["OMP_NUM_THREADS"] for _, environment in runs} == {"1"}
+    assert {(env["OMP_NUM_THREADS"], env["LOKY_MAX_CPU_COUNT"]) for _, env in runs} == {("1", "1")}
     said = capsys.readouterr().out
     assert "FAILED: ruff check, ruff format, mypy, unit tests, tests in JupyterLab, lessons (cpu)" in said
     assert "left out" not in said
@@ -149,7 +152,14 @@ def test_without_a_chromium_the_checks_go_on_and_say_so(course, runs, capsys, mo
 def test_fast_leaves_out_the_lessons(course, runs):
     cli.main(["test", "--fast"])
     assert not any(name in word for command, _ in runs for word in command for name in ("nbval", "browser"))
-    assert runs[-1][0][-2:] == ["-m", "not notebook"]
+    assert runs[-1][0][-2:] == ["-m", "not notebook and not slow"]
+
+
+def test_slow_is_what_the_others_leave_out(course, runs, monkeypatch):
+    monkeypatch.setattr(cli, "find_chromium", lambda: "/usr/bin/chromium")
+    cli.main(["test", "--slow"])
+    assert {" ".join(command[-2:]) for command, _ in runs} == {"-m slow"}
+    assert ["tests/browser" in command for command, _ in runs] == [False, True]
 
 
 def test_one_lesson_is_checked_alone(course, runs):
@@ -188,6 +198,7 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 RECORD = "from warmup_course.classroom import store\nstore.record('00', 'question', 'q', 'a', 'right'), store.path()"
 
 
+@pytest.mark.notebook
 def test_executing_lessons_leaves_the_learners_answers_alone(course, answers, capsys):
     write_lesson(course / "notebooks/00_start_here.ipynb", code(RECORD))
     before = answers.read_bytes()
@@ -209,6 +220,7 @@ def test_checks_run_without_the_learners_answers(course, answers, runs):
     assert store.path() == answers
 
 
+@pytest.mark.notebook
 def test_without_the_variable_none_is_left_behind(course, monkeypatch):
     monkeypatch.delenv("WARMUP_COURSE_HOME")
     assert cli.main(["run", "0", "--out", str(course / "there")]) == 0
@@ -279,6 +291,7 @@ def test_what_is_wrong_with_the_answers_is_one_line(answers, capsys, options):
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.notebook
 def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
     """It serves lesson 00 without outputs, opens on it, and has the settings that keep it from calling out."""
     with jupyterlab(course / "notebooks", tmp_path / "served") as address:

@@ -1,7 +1,5 @@
 """The labs that draw in the kernel: moved as a browser moves them, through their controls."""
 
-import gc
-import os
 import threading
 import time
 from dataclasses import replace
@@ -24,11 +22,6 @@ SHORT = TrainConfig(loss="squared_error", peak_lr=0.125, total_steps=40, device=
 def pixels(png: bytes) -> np.ndarray:
     with Image.open(BytesIO(png)) as picture:
         return np.asarray(picture.convert("RGB")).astype(int)
-
-
-def resident_megabytes() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 # ---- Picture --------------------------------------------------------------------------------------------------------
@@ -273,20 +266,3 @@ def test_every_control_at_both_ends_and_at_random_settings() -> None:
         lab.wait()
         assert "seeds each" in lab.status.value, setting
         assert lab.runs.seed.size == lab.controls["n_seeds"].value
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from Linux's /proc")
-def test_moving_for_a_long_time_keeps_the_memory_flat() -> None:
-    slides = SliderLab(lambda figure, x: figure.subplots().plot([0, x]), x=widgets.IntSlider(3, 0, 100))
-    trains = TrainingLab(TrainConfig(total_steps=2, device="cpu"), warmup_steps=2, hidden_layers=0, seeds=range(1))
-
-    def move(times: int) -> float:
-        for number in range(times):
-            slides.controls["x"].value = number % 100
-            trains.controls["peak_lr"].value = 0.01 + 0.01 * (number % 20)
-            trains.wait()
-        gc.collect()
-        return resident_megabytes()
-
-    before = move(20)
-    assert move(60) - before < 30

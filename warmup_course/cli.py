@@ -23,6 +23,8 @@ LESSONS = ROOT / "notebooks"
 WORKSPACE = ROOT / "workspace"
 BENCHMARKS = ROOT / "benchmarks"
 FIRST_LESSON = "00_start_here.ipynb"
+# For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
+ONE_CORE = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,8 +91,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     command = add(test)
-    command.add_argument("--fast", action="store_true", help="leave out what executes whole lessons")
-    command.add_argument("lesson", nargs="?", metavar="LESSON", help="check this lesson only")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--fast", action="store_true", help="leave out what executes notebooks")
+    which.add_argument("--slow", action="store_true", help="only what takes too long for every day")
+    which.add_argument("lesson", nargs="?", metavar="LESSON", help="check this lesson only")
 
     command = add(refresh)
     command.add_argument("lessons", **several)
@@ -238,7 +242,7 @@ def refresh(options: argparse.Namespace) -> int:
       warmup-course refresh
       warmup-course refresh 03
     """
-    os.environ.update(OMP_NUM_THREADS="1", WARMUP_COURSE_DEVICE="cpu")
+    os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu")
     failed = 0
     for ended in lesson_files.execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
         changed = ended.notebook is not None and lesson_files.refresh(ended.notebook, ended.lesson)
@@ -274,23 +278,30 @@ def test(options: argparse.Namespace) -> int:
 
     Style (ruff), types (mypy), unit tests (pytest), tests in JupyterLab where a Chromium is installed, and every lesson
     executed and compared with what it shows (nbval), on the CPU and, where torch sees one, on the GPU. All of them run
-    even if one fails.
+    even if one fails. What takes long is left for --slow: each lesson in JupyterLab, each lesson's claims at another
+    seed, a cluster that loses a worker, and the like.
     Exit status: 0 if all passed, 1 otherwise.
 
     examples:
       warmup-course test
       warmup-course test --fast
+      warmup-course test --slow
       warmup-course test 03
     """
     if missing := [name for name in ("pytest", "nbval", "xdist", "ruff", "mypy") if find_spec(name) is None]:
         raise CommandError(f"the checks need {', '.join(missing)}: python3 start.py test, or pip install -e .[test]")
-    checks = lesson_checks(options.lesson) if options.lesson else all_checks(options.fast)
+    if options.lesson:
+        checks = lesson_checks(options.lesson)
+    elif options.slow:
+        checks = slow_checks()
+    else:
+        checks = all_checks(options.fast)
     failed = []
     for name, (command, device) in checks.items():
         print(f"\n=== {name}", flush=True)
         begin = perf_counter()
         with lesson_files.without_answers():
-            environment = os.environ | {"OMP_NUM_THREADS": "1", "WARMUP_COURSE_DEVICE": device}
+            environment = os.environ | ONE_CORE | {"WARMUP_COURSE_DEVICE": device}
             if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
                 failed.append(name)
         print(f"--- {name}: {'FAILED' if name in failed else 'passed'}, {perf_counter() - begin:.0f} s", flush=True)
@@ -309,18 +320,27 @@ def all_checks(fast: bool) -> Checks:
         "ruff format": (["ruff", "format", "--check", "."], "cpu"),
         "mypy": (["mypy"], "cpu"),
     }
-    parallel = ["pytest", "-q", "-n", str(cores())]
+    parallel = ["pytest", "-q", "-n", str(cores()), "-m"]
     if fast:
-        return checks | {"unit tests": ([*parallel, "-m", "not notebook"], "cpu")}
-    checks["unit tests"] = (parallel, "cpu")
+        return checks | {"unit tests": ([*parallel, "not notebook and not slow"], "cpu")}
+    checks["unit tests"] = ([*parallel, "not slow"], "cpu")
     if find_chromium():  # alone: beside other tests, a browser is too slow, and these are skipped
-        checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser"], "cpu")
+        checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "not slow"], "cpu")
     return checks | nbval(lesson_files.find(LESSONS))
+
+
+def slow_checks() -> Checks:
+    checks: Checks = {"slow tests": (["pytest", "-q", "-n", str(cores()), "-m", "slow"], "cpu")}
+    if find_chromium():
+        checks["slow tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "slow"], "cpu")
+    return checks
 
 
 def lesson_checks(name: str) -> Checks:
     [lesson] = lesson_files.find(LESSONS, [name])
-    return {"its tests": (["pytest", "-q", "tests/test_notebooks.py", "-k", lesson.stem], "cpu")} | nbval([lesson])
+    return {
+        "its tests": (["pytest", "-q", "tests/test_notebooks.py", "-m", "not slow", "-k", lesson.stem], "cpu")
+    } | nbval([lesson])
 
 
 def nbval(lessons: Sequence[Path]) -> Checks:

@@ -176,7 +176,10 @@ def execute_all(
     _check_parameters(lessons, parameters)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # kernels side by side on the same cores
+    # Kernels side by side on the same cores: each has one thread, and does not share its sweeps with other processes.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if min(at_once, len(lessons)) > 1:
+        os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
     with without_answers(), ThreadPoolExecutor(at_once) as pool:
         for ended in as_completed([pool.submit(_execute, lesson, parameters, out) for lesson in lessons]):
             yield ended.result()

@@ -212,7 +212,8 @@ def train(
     loss_function = LOSSES[config.loss]
     model = config.make_model()
     optimizer = config.make_optimizer(model.parameters(), lr=config.peak_lr)
-    scheduler = LambdaLR(optimizer, lambda step: float(config.schedule(step)))
+    schedule = config.schedule
+    scheduler = LambdaLR(optimizer, lambda step: float(schedule(step)))
     history = History(chance=1 / data.n_classes, trained_above=config.trained_above)
     if on_start is not None:
         on_start(model, optimizer)

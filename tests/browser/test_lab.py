@@ -100,6 +100,7 @@ def assert_all_sliders_move(notebook: OpenNotebook) -> int:
 # ---- lessons --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [path.name for path in sorted(LESSONS.glob("[0-9]*.ipynb"))])
 def test_a_lesson_runs_and_its_sliders_move(name: str, opened):
     lesson = opened(name)
@@ -237,7 +238,7 @@ def test_the_map_is_walked_with_the_arrow_keys(everything):
 
 # Kernel side: put a lab into many settings, one after the other. The browser draws each of them.
 RANDOM_SETTINGS = """
-import itertools, random
+import gc, itertools, psutil, random
 from dataclasses import asdict
 def settings_of(lab, chance):
     if lab is stability_lab:
@@ -263,9 +264,18 @@ def wander(lab, moves, seed):
         lab.settings = settings_of(lab, chance)
     lab.settings = lab.defaults
     return lab.describe()
+
+def move(times):  # the kernel's own labs through many positions; the megabytes that it then takes
+    for number in range(times):
+        slider_lab.controls["power"].value = 1 + number % 5
+        training_lab.controls["peak_lr"].value = 0.01 + 0.01 * (number % 20)
+        training_lab.wait()
+    gc.collect()
+    return psutil.Process().memory_info().rss / 1e6
 """
 
 
+@pytest.mark.slow
 def test_random_settings_draw_without_a_complaint_and_memory_stays_flat(everything):
     heap = everything.page.context.new_cdp_session(everything.page)
 
@@ -287,6 +297,8 @@ def test_random_settings_draw_without_a_complaint_and_memory_stays_flat(everythi
     everything.value(f"exec({RANDOM_SETTINGS!r}, globals())")
     before = wander(100, seed=0)
     assert wander(300, seed=1) - before < 30
+    at_first = float(everything.value("move(20)"))
+    assert float(everything.value("move(60)")) - at_first < 30
     assert everything.problems == []
 
 
