@@ -74,7 +74,7 @@ def test_executed_copies_never_replace_the_lessons(course, capsys):
     assert "--out" in capsys.readouterr().err
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
     assert cli.main(["run", "-p", "lr", "1.5", "-p", "seed", "3", "--out", str(course / "there")]) == 1
     lines = sorted(capsys.readouterr().out.splitlines())
@@ -88,7 +88,7 @@ def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
     assert cli.main(["run", "1", "--out", str(course / "there")]) == 0
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_refresh_stores_what_ran_and_leaves_what_failed(course, capsys):
     bad = write_lesson(course / "notebooks/02_bad.ipynb", code("1 / 0"))
     before = bad.read_text("utf-8")
@@ -152,7 +152,7 @@ def test_without_a_chromium_the_checks_go_on_and_say_so(course, runs, capsys, mo
 def test_fast_leaves_out_the_lessons(course, runs):
     cli.main(["test", "--fast"])
     assert not any(name in word for command, _ in runs for word in command for name in ("nbval", "browser"))
-    assert runs[-1][0][-2:] == ["-m", "not notebook and not slow"]
+    assert runs[-1][0][-2:] == ["-m", "not process and not slow"]
 
 
 def test_slow_is_what_the_others_leave_out(course, runs, monkeypatch):
@@ -198,7 +198,7 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 RECORD = "from warmup_course.classroom import store\nstore.record('00', 'question', 'q', 'a', 'right'), store.path()"
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_executing_lessons_leaves_the_learners_answers_alone(course, answers, capsys):
     write_lesson(course / "notebooks/00_start_here.ipynb", code(RECORD))
     before = answers.read_bytes()
@@ -220,7 +220,7 @@ def test_checks_run_without_the_learners_answers(course, answers, runs):
     assert store.path() == answers
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_without_the_variable_none_is_left_behind(course, monkeypatch):
     monkeypatch.delenv("WARMUP_COURSE_HOME")
     assert cli.main(["run", "0", "--out", str(course / "there")]) == 0
@@ -291,7 +291,7 @@ def test_what_is_wrong_with_the_answers_is_one_line(answers, capsys, options):
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
     """It serves lesson 00 without outputs, opens on it, and has the settings that keep it from calling out."""
     with jupyterlab(course / "notebooks", tmp_path / "served") as address:

@@ -56,12 +56,14 @@ def test_imports_point_one_way(path: Path):
         assert not DRAWING & {name.split(".")[0] for name in imported(path)}
 
 
+@pytest.mark.process
 def test_importing_the_package_costs_what_torch_costs():
     heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "joblib"}
     code = f"import sys, warmup_course; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
+@pytest.mark.process
 def test_the_command_line_loads_no_more():
     heavy = {"matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "joblib"}
     heavy |= {"papermill", "nbformat", "jupyterlab", "playwright"}

@@ -177,7 +177,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return find(folder)
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_executions_get_the_parameters_and_tell_the_failing_cell(lessons: list[Path], tmp_path: Path):
     ended = {e.lesson.stem: e for e in execute_all(lessons, {"device": "cpu", "seed": 3}, tmp_path / "out", at_once=2)}
     good, bad = ended["00_good"], ended["01_bad"]
@@ -190,7 +190,7 @@ def test_executions_get_the_parameters_and_tell_the_failing_cell(lessons: list[P
     assert good.seconds > 0
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_a_failure_without_parameters_has_the_same_number(lessons: list[Path]):
     [bad] = execute_all(lessons[1:], {})
     assert bad.error == "In [3]: ValueError: two lines"
@@ -283,7 +283,7 @@ def test_normal_form():
     assert normalise(normal) == normal
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 def test_a_second_refresh_changes_nothing(tmp_path: Path):
     lesson = write_lesson(tmp_path / "00_good.ipynb", code("print(1)\nprint(2)"), code("1 + 1"))
     changes = []

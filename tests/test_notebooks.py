@@ -193,7 +193,7 @@ def numbers(lesson: Path) -> dict[str, int]:
     return {name: int(value) for name, value in known.items() if name != "seed" and re.fullmatch(r"\d+", value)}
 
 
-@pytest.mark.notebook
+@pytest.mark.process
 @each_lesson
 def test_a_teacher_may_change_seed_and_numbers(lesson: Path):
     """Claims need not hold with fewer runs, and the lesson goes on."""

@@ -563,6 +563,7 @@ def test_resume_is_exact_at_every_step(name: str, order: str) -> None:
         assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), model.parameters(), strict=True)), step
 
 
+@pytest.mark.process
 def test_resume_in_a_new_process(tmp_path: Path) -> None:
     model = new_model()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)

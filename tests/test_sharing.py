@@ -42,7 +42,7 @@ def here(many_stacks: None) -> xr.Dataset:
     "where",
     [
         {"n_jobs": 1},
-        {"n_jobs": 2},
+        pytest.param({"n_jobs": 2}, marks=pytest.mark.process),
         {"backend": "threading", "n_jobs": 2},
     ],
     ids=str,
@@ -114,6 +114,7 @@ def test_the_bar_goes_to_its_end(many_stacks: None, monkeypatch: pytest.MonkeyPa
     assert steps == [*range(STACKS * CONFIG.total_steps), -1]
 
 
+@pytest.mark.process
 def test_an_error_in_a_worker_is_the_callers(many_stacks: None) -> None:
     here = os.getpid()
 

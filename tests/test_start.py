@@ -18,7 +18,10 @@ from warmup_course.cli import make_parser
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "start.py"
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are made with symbolic links")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are made with symbolic links"),
+]
 
 # Found before the real modules, because they are on PYTHONPATH. Each writes down what it was asked to do.
 STAND_INS = {

@@ -130,6 +130,7 @@ for number in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 def test_no_acknowledged_answer_is_lost_though_a_process_is_killed(file: Path):
     """Two processes write at once; one is killed on the way, in the middle of whatever it does."""
     writers = {

@@ -470,6 +470,7 @@ print(8 * run_bytes // 1024, *peaks)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the resource module is POSIX")
+@pytest.mark.slow
 def test_peak_memory_does_not_grow_with_the_grid() -> None:
     output = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True).stdout
     stack, first, many = (int(number) for number in output.split())

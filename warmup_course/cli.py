@@ -92,7 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add(test)
     which = command.add_mutually_exclusive_group()
-    which.add_argument("--fast", action="store_true", help="leave out what executes notebooks")
+    which.add_argument("--fast", action="store_true", help="leave out what starts other programs, such as kernels")
     which.add_argument("--slow", action="store_true", help="only what takes too long for every day")
     which.add_argument("lesson", nargs="?", metavar="LESSON", help="check this lesson only")
 
@@ -322,7 +322,7 @@ def all_checks(fast: bool) -> Checks:
     }
     parallel = ["pytest", "-q", "-n", str(cores()), "-m"]
     if fast:
-        return checks | {"unit tests": ([*parallel, "not notebook and not slow"], "cpu")}
+        return checks | {"unit tests": ([*parallel, "not process and not slow"], "cpu")}
     checks["unit tests"] = ([*parallel, "not slow"], "cpu")
     if find_chromium():  # alone: beside other tests, a browser is too slow, and these are skipped
         checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "not slow"], "cpu")
