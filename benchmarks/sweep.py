@@ -18,14 +18,16 @@ from importlib.util import find_spec
 from typing import Any
 
 import joblib
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from warmup_course import MLP, TrainConfig, sweep, train
 from warmup_course.cli import cores
 from warmup_course.data import batch_order
-from warmup_course.training import LOSSES, squared_error
+from warmup_course.training import LOSSES
 
 CONFIG = TrainConfig(loss="squared_error", device="cpu")
 SMALL = TrainConfig(data="tabular", model=lambda: MLP(10, 2, hidden=[50]), batch_size=32, device="cpu")
@@ -68,8 +70,8 @@ def bare_loop(configs: Sequence[TrainConfig]) -> int:
 
 def factors() -> Tensor:
     """The LR of each step of each run, (steps, runs)."""
-    lrs = [config.peak_lr * config.schedule(torch.arange(200).numpy()) for config in RUNS]
-    return torch.tensor(lrs, dtype=torch.float32).T
+    lrs = [config.peak_lr * config.schedule(np.arange(200)) for config in RUNS]
+    return torch.tensor(np.array(lrs), dtype=torch.float32).T
 
 
 def torch_func_recipe() -> int:
@@ -79,13 +81,14 @@ def torch_func_recipe() -> int:
     parameters, buffers = stack_module_state([config.make_model() for config in RUNS])
 
     def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return squared_error(functional_call(model, (parameters, buffers), (x,)), y)
+        return 0.5 * (functional_call(model, (parameters, buffers), (x,)) - y).square().sum(dim=-1).mean()
 
+    targets = F.one_hot(data.y_train).float()
     step_of_all = vmap(grad_and_value(loss_of))
     for lr in factors():
         batches = {seed: next(order) for seed, order in orders.items()}
         rows = torch.tensor([batches[config.seed] for config in RUNS])
-        gradients, _ = step_of_all(parameters, buffers, data.x_train[rows], data.y_train[rows])
+        gradients, _ = step_of_all(parameters, buffers, data.x_train[rows], targets[rows])
         with torch.no_grad():
             for name, p in parameters.items():
                 p -= lr.view(-1, *[1] * (p.dim() - 1)) * gradients[name]

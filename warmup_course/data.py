@@ -55,7 +55,8 @@ class Dataset:
         """
         return DataLoader(
             TensorDataset(self.x_train, self.y_train),
-            batch_sampler=batch_order(len(self.x_train), batch_size, seed),
+            sampler=batch_order(len(self.x_train), batch_size, seed),
+            batch_size=None,  # each draw of the sampler is a batch, taken at once: row by row is many times as slow
             generator=torch.Generator(),  # else each epoch would draw from the global random state
         )
 

@@ -227,6 +227,7 @@ def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None) -> E
             cwd=lesson.parent,
             execution_timeout=CELL_TIMEOUT,
             extra_arguments=["--log-level=CRITICAL"],  # no talk of ports and of being shut down
+            shutdown_kernel="immediate",  # all is done; to end in good order takes a second
         )
     except papermill.PapermillExecutionError as failure:
         # papermill puts the parameters into a cell of its own, which the reader's notebook does not have.
