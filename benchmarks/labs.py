@@ -27,8 +27,8 @@ MOVES = 40
 SERIES = 30
 # Targets in ms for the median and the 95th percentile; a screen shows a picture every 16.7 ms.
 FOLLOWS = (16, 33)
-FIRST_PICTURE = (150, None)
-LAST_PICTURE = (700, None)
+FIRST_PICTURE = (100, None)
+LAST_PICTURE = (450, None)
 
 BEGIN = """\
 from warmup_course import MLP, Schedule, TrainConfig, sweep

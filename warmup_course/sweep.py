@@ -71,6 +71,7 @@ def sweep(
     values = {name: _axis(name, values) for name, values in axes.items()}
     if not values:
         raise ValueError(f"axes must name at least one of {SWEEPABLE}")
+    config = replace(config, device=str(resolve_device(config.device)))  # the same one wherever a stack is trained
     configs = [
         replace(config, **dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
@@ -138,7 +139,7 @@ def _worth_sharing(configs: list[TrainConfig], kind: type[Stack], stacks: int) -
         if len(begins) > 5:
             raise _EnoughError
 
-    if stacks == 1 or resolve_device(configs[0].device).type != "cpu":
+    if stacks == 1 or configs[0].device != "cpu":
         return False
     with suppress(_EnoughError):
         for _ in _train_stack(configs, kind, tick):

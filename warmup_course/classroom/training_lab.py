@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import numpy as np
-import torch
 from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 
@@ -123,7 +122,6 @@ class TrainingLab(Lab):
 
     def _work(self) -> None:
         """Run what is wanted until nothing newer is."""
-        torch.set_num_threads(1)  # in this thread: a second pool of threads beside the main one's slows both down
         while True:
             with self._lock:
                 values, self._wanted = self._wanted, None
