@@ -124,7 +124,7 @@ def test_the_data_decide_too() -> None:
     ],
 )
 def test_the_kind_is_chosen_by_model_and_data(config: TrainConfig, kind: type) -> None:
-    assert kind_of_stack(config) is kind
+    assert kind_of_stack(config.make_model(), config.load_data()) is kind
 
 
 def trained(kind: Any, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> list[Tensor]:
@@ -236,7 +236,7 @@ def test_the_headline_ends_alike_by_both_kinds(monkeypatch: pytest.MonkeyPatch) 
     )
     axes: dict[str, Any] = {"peak_lr": [0.03125, 0.25, 0.5], "warmup_steps": [0, 32], "seed": range(6)}
     fast = sweep(config, **axes)
-    monkeypatch.setattr(sys.modules[sweep.__module__], "kind_of_stack", lambda _: StackedModule)
+    monkeypatch.setattr(sys.modules[sweep.__module__], "kind_of_stack", lambda *_: StackedModule)
     general = sweep(config, **axes)
     assert (fast.outcome != general.outcome).sum() <= 2
     trained_by = [(runs.outcome == "trained").mean("seed") for runs in (fast, general)]

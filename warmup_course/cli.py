@@ -14,7 +14,7 @@ from typing import Any
 
 from warmup_course import lesson_files
 from warmup_course.headless import find_chromium
-from warmup_course.lesson_files import CommandError, Execution
+from warmup_course.lesson_files import ONE_CORE, CommandError, Execution
 
 PACKAGE = Path(__file__).resolve().parent
 # The commands work in a clone, where the package stands beside the lessons.
@@ -23,8 +23,6 @@ LESSONS = ROOT / "notebooks"
 WORKSPACE = ROOT / "workspace"
 BENCHMARKS = ROOT / "benchmarks"
 FIRST_LESSON = "00_start_here.ipynb"
-# For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
-ONE_CORE = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -32,6 +32,9 @@ NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermi
 RECORD = ".copied.json"
 # The variable that names the folder of the learner's answers.
 HOME_VARIABLE = "WARMUP_COURSE_HOME"
+# For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+ONE_CORE = ONE_THREAD | {"LOKY_MAX_CPU_COUNT": "1"}
 # Fixed, so that it does not matter on which machine a lesson was executed last.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -176,10 +179,8 @@ def execute_all(
     _check_parameters(lessons, parameters)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    # Kernels side by side on the same cores: each has one thread, and does not share its sweeps with other processes.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if min(at_once, len(lessons)) > 1:
-        os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+    for name, value in (ONE_CORE if min(at_once, len(lessons)) > 1 else ONE_THREAD).items():
+        os.environ.setdefault(name, value)
     with without_answers(), ThreadPoolExecutor(at_once) as pool:
         for ended in as_completed([pool.submit(_execute, lesson, parameters, out) for lesson in lessons]):
             yield ended.result()

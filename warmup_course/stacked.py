@@ -47,9 +47,9 @@ class Stack(Protocol):
         """Mean loss and accuracy of each run, (runs,), over rows (rows, ...) that all of them see."""
 
 
-def kind_of_stack(config: TrainConfig) -> "type[StackedMLP] | type[StackedModule]":
-    """The kind that trains this config's model fastest."""
-    return StackedMLP if is_plain_mlp(config.make_model(), config.load_data()) else StackedModule
+def kind_of_stack(model: nn.Module, data: Dataset) -> "type[StackedMLP] | type[StackedModule]":
+    """The kind that trains this model fastest."""
+    return StackedMLP if is_plain_mlp(model, data) else StackedModule
 
 
 def is_plain_mlp(model: nn.Module, data: Dataset) -> bool:

@@ -79,9 +79,12 @@ def sweep(
         replace(config, **dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
     ]
-    _refuse_shared_state(config.make_model())
-    kind = kind_of_stack(config)
-    stacks = _stacks(configs, kind)
+    model, data = config.make_model(), config.load_data()
+    _refuse_shared_state(model)
+    kind = kind_of_stack(model, data)
+    run_size = sum(p.numel() for p in model.parameters()) + config.batch_size * data.x_train[0].numel()
+    stack_bytes = GPU_BYTES if data.x_train.is_cuda else kind.BYTES
+    stacks = _stacks(configs, at_most=max(1, stack_bytes // (run_size * data.x_train.element_size())))
     ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
     results: Arrays = {}
 
@@ -206,22 +209,19 @@ def _evaluated(config: TrainConfig) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     return epochs, np.minimum(epochs * epoch_length, config.total_steps)
 
 
-def _stacks(configs: list[TrainConfig], kind: type[Stack]) -> list[list[int]]:
-    """The row numbers of the runs that are trained together: same update rule, and no more than fit the memory.
+def _stacks(configs: list[TrainConfig], at_most: int) -> list[list[int]]:
+    """The row numbers of the runs that are trained together: same update rule, and no more than so many.
 
     In each stack, the runs of one seed stand together, and each seed has as many.
     """
-    model, x = configs[0].make_model(), configs[0].load_data().x_train
-    numbers = sum(p.numel() for p in model.parameters()) + configs[0].batch_size * x[0].numel()
-    size = max(1, (GPU_BYTES if x.is_cuda else kind.BYTES) // (numbers * x.element_size()))
     alike: dict[tuple[Any, ...], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row, config in enumerate(configs):
         alike[tuple(getattr(config, name) for name in SHARED)][config.seed].append(row)
     stacks: list[list[int]] = []
     for by_seed in alike.values():
-        pieces = [rows[i : i + size] for rows in by_seed.values() for i in range(0, len(rows), size)]
+        pieces = [rows[i : i + at_most] for rows in by_seed.values() for i in range(0, len(rows), at_most)]
         for length, equal in itertools.groupby(sorted(pieces, key=len), key=len):
-            seeds, together = list(equal), size // length
+            seeds, together = list(equal), at_most // length
             stacks += [list(itertools.chain(*seeds[i : i + together])) for i in range(0, len(seeds), together)]
     return stacks
 
