@@ -5,12 +5,8 @@ import itertools
 import json
 import math
 import pickle
-import subprocess
-import sys
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -480,15 +476,7 @@ def test_a_tensor_lr_stays_one_tensor(dtype: torch.dtype) -> None:
     assert optimizer.param_groups[0]["lr"] is lr  # a compiled step holds on to it
 
 
-# --- interruption ----------------------------------------------------------------------------------------------------
-
-STEPS = 12
-SCHEDULE = Schedule(STEPS, 4, stable_steps=1, start_factor=0.1)
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "SGD": lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9),
-    "Adam": lambda groups: torch.optim.Adam(groups, lr=0.1),
-    "Adam with a tensor lr": lambda groups: torch.optim.Adam(groups, lr=torch.tensor(0.1)),
-}
+# --- loading (test_resuming.py has the rest) -------------------------------------------------------------------------
 
 
 def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
@@ -496,102 +484,6 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
     torch.save(state, file)
     file.seek(0)
     return torch.load(file, weights_only=True)
-
-
-def new_model() -> torch.nn.Linear:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return torch.nn.Linear(3, 2)
-
-
-def groups_of(model: torch.nn.Linear) -> list[dict[str, Any]]:
-    return [{"params": [model.weight]}, {"params": [model.bias], "lr": torch.tensor(0.02)}]
-
-
-def continue_run(model: torch.nn.Module, optimizer: Any, scheduler: LRScheduler, steps: range) -> list[float]:
-    lrs = []
-    for step in steps:
-        optimizer.zero_grad()
-        x = torch.tensor([[1.0, step, -1.0], [0.5, 2.0, step / 7]])
-        (model(x) - 1).square().sum().backward()
-        lrs += [float(group["lr"]) for group in optimizer.param_groups]
-        optimizer.step()
-        scheduler.step()
-    return lrs
-
-
-@pytest.mark.parametrize(
-    "order", ["build both, then load", "load the optimizer, then build", "load the scheduler first"]
-)
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_resume_is_exact_at_every_step(name: str, order: str) -> None:
-    make = OPTIMIZERS[name]
-    groups = (
-        groups_of
-        if "tensor" in name
-        else lambda model: [{**g, "lr": 0.02} if "lr" in g else g for g in groups_of(model)]
-    )
-    model = new_model()
-    optimizer = make(groups(model))
-    scheduler = lambda_lr(optimizer, SCHEDULE)
-    checkpoints, lrs = [], []
-    for step in range(STEPS):
-        states: dict[str, Any] = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-        checkpoints.append(saved_and_loaded({key: value.state_dict() for key, value in states.items()}))
-        lrs += continue_run(model, optimizer, scheduler, range(step, step + 1))
-
-    for step, checkpoint in enumerate(checkpoints):
-        resumed = new_model()
-        resumed.load_state_dict(checkpoint["model"])
-        optimizer = make(groups(resumed))
-        if order == "build both, then load":
-            scheduler = lambda_lr(optimizer, SCHEDULE)
-            optimizer.load_state_dict(checkpoint["optimizer"])
-            scheduler.load_state_dict(checkpoint["scheduler"])
-        elif order == "load the optimizer, then build":
-            optimizer.load_state_dict(checkpoint["optimizer"])
-            scheduler = lambda_lr(optimizer, SCHEDULE)
-            scheduler.load_state_dict(checkpoint["scheduler"])
-        else:
-            scheduler = lambda_lr(optimizer, SCHEDULE)
-            scheduler.load_state_dict(checkpoint["scheduler"])
-            optimizer.load_state_dict(checkpoint["optimizer"])
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            rest = continue_run(resumed, optimizer, scheduler, range(step, STEPS))
-        assert rest == lrs[2 * step :], f"interrupted after {step} steps"
-        assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), model.parameters(), strict=True)), step
-
-
-@pytest.mark.process
-def test_resume_in_a_new_process(tmp_path: Path) -> None:
-    model = new_model()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-    scheduler = lambda_lr(optimizer, SCHEDULE)
-    continue_run(model, optimizer, scheduler, range(5))
-    states: dict[str, Any] = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-    torch.save({key: value.state_dict() for key, value in states.items()}, tmp_path / "checkpoint.pt")
-    (tmp_path / "schedule.json").write_text(SCHEDULE.to_json())
-    lrs = continue_run(model, optimizer, scheduler, range(5, STEPS))
-
-    program = f"""
-import sys, torch
-from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_schedulers import Schedule, continue_run, lambda_lr
-model = torch.nn.Linear(3, 2)
-optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
-scheduler = lambda_lr(optimizer, Schedule.from_json(Path("schedule.json").read_text()))
-checkpoint = torch.load("checkpoint.pt", weights_only=True)
-for name, part in dict(model=model, optimizer=optimizer, scheduler=scheduler).items():
-    part.load_state_dict(checkpoint[name])
-lrs = continue_run(model, optimizer, scheduler, range(5, {STEPS}))
-torch.save([lrs, model.state_dict()], "end.pt")
-"""
-    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, check=True)
-    resumed_lrs, resumed = torch.load(tmp_path / "end.pt", weights_only=True)
-    assert resumed_lrs == lrs
-    assert all(torch.equal(resumed[name], value) for name, value in model.state_dict().items())
 
 
 def checkpoint_of(schedule: Callable[[int], float], steps: int) -> dict[str, Any]:

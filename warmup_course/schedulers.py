@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass, fields
+from functools import partial
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -169,44 +170,84 @@ def lambda_lr(optimizer: Optimizer, schedule: Callable[[int], float]) -> LambdaL
     To resume, load both state dicts, in whichever order, into a fresh optimizer and a fresh ``lambda_lr`` of the same
     schedule: the LR goes on exactly. A Schedule travels in the state dict as JSON and is never altered by loading.
 
+    What loading may write into the optimizer: building a scheduler overwrites the LR with that of step 0. Loading takes
+    this one write back, and nothing else. An LR that came later, from the loaded optimizer, another scheduler or by
+    hand, stays. (Inside SequentialLR or ChainedScheduler, whose own building writes too, build all before you load the
+    optimizer, as torch asks.)
+
     Args:
         optimizer: any torch optimizer; groups with different LRs keep their ratio.
-        schedule: a Schedule, or any function of the 0-based optimizer step. It is called for steps 0 to T, the last
-            time after the last update.
+        schedule: a Schedule, or any function of the 0-based optimizer step that returns a finite factor of at least 0.
+            It is called for steps 0 to T, the last time after the last update. The scheduler can be pickled if the
+            function can.
 
     Raises:
-        ValueError: on ``load_state_dict``, if the checkpoint was written under a different Schedule.
+        ValueError: if ``optimizer`` is none, ``schedule`` is no function or returns something else, at once for step 0;
+            on ``step``, if the optimizer has got another group since; on ``load_state_dict``, which then changes
+            nothing, if the checkpoint is of another Schedule or another number of groups.
 
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     >>> scheduler = lambda_lr(optimizer, Schedule(total_steps=30, warmup_steps=5))
     >>> round(optimizer.param_groups[0]["lr"], 6)
     0.02
     """
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
+    if not callable(schedule):
+        raise ValueError(f"schedule must be a Schedule or a function of the optimizer step, got {schedule!r}")
+    _factor(schedule, 0)  # an error here leaves the optimizer as it was
     return _ResumableLambdaLR(optimizer, schedule)
 
 
+def _factor(schedule: Callable[[int], float], step: int) -> float:
+    return real_number(f"schedule({step})", schedule(step), 0)
+
+
 class _ResumableLambdaLR(LambdaLR):
-    """LambdaLR that checks the Schedule of a checkpoint and puts the loaded LR into the optimizer."""
+    """LambdaLR that checks a checkpoint before it loads it, and takes back what building wrote into the optimizer."""
 
     def __init__(self, optimizer: Optimizer, schedule: Callable[[int], float]) -> None:
         self.schedule_json = schedule.to_json() if isinstance(schedule, Schedule) else None
+        # Only an optimizer that a scheduler has driven before has an LR that building must not lose.
+        overwritten = [float(group["lr"]) if "initial_lr" in group else None for group in optimizer.param_groups]
+        # A partial: LambdaLR would save the attributes of a callable object, and overwrite them when loading.
+        super().__init__(optimizer, partial(_factor, schedule))
+        groups = optimizer.param_groups
+        self._built = [(group, lr, float(group["lr"])) for group, lr in zip(groups, overwritten, strict=True)]
 
-        # A plain function: LambdaLR saves the attributes of a callable object and overwrites them when loading.
-        def factor(step: int) -> float:
-            return float(schedule(step))
+    def step(self, epoch: int | None = None) -> None:
+        if (groups := len(self.optimizer.param_groups)) != len(self.base_lrs):
+            raise ValueError(
+                f"the optimizer has {groups} groups, and had {len(self.base_lrs)} when this scheduler was built; "
+                "after add_param_group, build it anew"
+            )
+        self._built = []  # the LR that building wrote has been used
+        super().step(epoch)
 
-        super().__init__(optimizer, factor)
+    def state_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in super().state_dict().items() if key != "_built"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if not isinstance(state_dict, dict) or not {"last_epoch", "base_lrs", "lr_lambdas"} <= state_dict.keys():
+            raise ValueError(f"state_dict must be one that this kind of scheduler gave, got {state_dict!r}")
         saved = state_dict.get("schedule_json")
         if saved != self.schedule_json:
             raise ValueError(
-                f"the checkpoint's schedule differs: it has {saved}, this scheduler has {self.schedule_json}"
+                f"the checkpoint's schedule differs: it has {saved}, this scheduler has {self.schedule_json}; to go on "
+                "under this scheduler's, load {**state_dict, 'schedule_json': scheduler.schedule_json}"
+            )
+        if len(state_dict["base_lrs"]) != len(self.base_lrs):
+            raise ValueError(
+                f"the checkpoint has {len(state_dict['base_lrs'])} groups, this scheduler {len(self.base_lrs)}"
             )
         super().load_state_dict(state_dict)
-        # Without this, a scheduler built after the optimizer was loaded would spend one step at the LR of step 0.
-        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr(), strict=True):
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
+        # Loading an optimizer gives it new group dictionaries: in one that is still the same, and still has the LR that
+        # building wrote, that LR is taken back.
+        pairs = zip(self.optimizer.param_groups, self._built, self.get_last_lr(), strict=False)
+        for now, (group, overwritten, written), last in pairs:
+            if now is group and float(group["lr"]) == written:
+                lr = float(last) if overwritten is None else overwritten
+                if isinstance(group["lr"], torch.Tensor):
+                    group["lr"].fill_(lr)  # in place: a compiled step holds on to this tensor
+                else:
+                    group["lr"] = lr
