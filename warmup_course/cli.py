@@ -123,6 +123,10 @@ def lab(options: argparse.Namespace) -> int:
     command += ["--no-browser"] * options.no_browser
     if options.port is not None:
         command += [f"--port={options.port}"]
+    # Beside the user's own settings, not instead of them.
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
+        [str(PACKAGE / "lab_settings"), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    )
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in many containers; Jupyter wants to be told
         command += ["--allow-root"]
     return hand_over(command)

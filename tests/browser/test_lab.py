@@ -420,6 +420,25 @@ def test_after_a_restart_the_answers_are_still_there(everything):
     assert everything.problems == []
 
 
+def test_opened_again_a_lesson_shows_its_pictures_and_questions(everything, opened):
+    copied = everything.do("""
+        await panel.context.save();
+        return (await app.serviceManager.contents.copy(panel.context.path, "")).path;
+    """)
+    again = opened(copied)
+    labs = [SCHEDULE, QUADRATIC, STABILITY, TRAINING, SLIDER]
+    for lab in labs:
+        says(output(again, lab), "This is how it stood when it was saved")
+        assert output(again, lab).locator("img").first.evaluate("picture => picture.naturalWidth") > 300
+    says(output(again, QUIZ), plain(QUESTIONS[0]["ask"]))
+    says(output(again, PREDICTION), "2 to 5")
+    assert again.page.get_by_text("Error displaying widget").count() == 0
+    assert again.run_all()
+    output(again, SLIDER).locator(HANDLE).first.wait_for()
+    assert again.page.get_by_text("This is how it stood").count() == 0
+    assert again.problems == []
+
+
 # ---- looks ----------------------------------------------------------------------------------------------------------
 
 # Each text in an element: whether it is cut off, lies on another, or is hard to tell from its background.
