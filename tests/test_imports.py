@@ -25,9 +25,11 @@ MAY_IMPORT = {
     "probes": {"checks", "schedulers"},
     "export": {"checks", "schedulers"},
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
+    "evidence": {"classroom"},
     "lesson_files": set(),
     "headless": set(),
-    "cli": BASE | {"training", "stacked", "sweep", "probes", "export", "classroom", "lesson_files", "headless"},
+    "cli": BASE
+    | {"training", "stacked", "sweep", "probes", "export", "classroom", "evidence", "lesson_files", "headless"},
 }
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -1,0 +1,323 @@
+"""How often each claim of the lessons holds: the lessons are executed at many seeds, and their claims recorded.
+
+A lesson's claims are checked wherever it runs, at one seed. Here they are recorded instead, held or not, together with
+the two sides of each comparison. A lesson runs without a kernel and draws nothing that nobody sees, in a process of its
+own; what is measured is kept, so that a run which was stopped goes on where it was.
+"""
+
+import ast
+import contextlib
+import csv
+import io
+import json
+import math
+import multiprocessing
+import operator
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+PACKAGE = Path(__file__).resolve().parent
+# What a lesson's figures depend on besides its own code.
+ENGINE = ("data", "model", "probes", "schedulers", "stacked", "sweep", "training")
+# Bounds are tuned on the seeds from 0 on; these are looked at for the page alone.
+FIRST_SEED = 200
+COMPARISONS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Lt: ("<", operator.lt),
+    ast.LtE: ("<=", operator.le),
+    ast.Gt: (">", operator.gt),
+    ast.GtE: (">=", operator.ge),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim at one seed.
+
+    Attributes:
+        statement: the sentence.
+        held: whether it held.
+        left, sign, right: the two sides of the comparison that decided it, where it was one of two numbers.
+    """
+
+    statement: str
+    held: bool
+    left: float | None = None
+    sign: str | None = None
+    right: float | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All claims and answers of one lesson at one seed."""
+
+    claims: list[Claim]
+    answers: dict[str, str]  # prediction -> what the measurement revealed
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One claim over all seeds: a row of docs/evidence.csv.
+
+    Attributes:
+        lesson: the name of its file.
+        claim: the sentence.
+        held: at how many seeds it held.
+        seeds: of how many.
+        left, sign, right: the two sides of the comparison, each averaged over the seeds.
+        deviations: by how many standard deviations (over the seeds) the two sides lie apart in the direction claimed.
+    """
+
+    lesson: str
+    claim: str
+    held: int
+    seeds: int
+    left: float | None
+    sign: str | None
+    right: float | None
+    deviations: float | None
+
+
+# ---- one lesson at one seed -----------------------------------------------------------------------------------------
+
+
+class _Sides(ast.NodeTransformer):
+    """Rewrites ``claim(statement, a < b)`` so that a and b are kept: ``claim(statement, __compared__(a, "<", b))``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(
+                func=ast.Name("claim"), args=[_, ast.Compare(left=left, ops=[sign], comparators=[right]) as compare]
+            ) if type(sign) in COMPARISONS:
+                name = ast.Constant(COMPARISONS[type(sign)][0])
+                call = ast.Call(ast.Name("__compared__", ast.Load()), [left, name, right], [])
+                node.args[1] = ast.copy_location(call, compare)
+        return node
+
+
+def measure(lesson: Path, seed: int) -> Measured:
+    """Run the lesson's cells in this process with its claims recorded.
+
+    >>> measure(Path("notebooks/04_warmup_in_pytorch.ipynb"), seed=1).claims[0].held
+    True
+    """
+    from warmup_course.classroom.lesson import Lesson
+    from warmup_course.classroom.predictions import Prediction
+
+    claims: list[Claim] = []
+    answers: dict[str, str] = {}
+    sides: list[tuple[float, str, float]] = []
+
+    def compared(left: Any, sign: str, right: Any) -> Any:
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):  # arrays, text: what is no number has no margin
+            sides.append((float(left), sign, float(right)))
+        compare = next(function for name, function in COMPARISONS.values() if name == sign)
+        return compare(left, right)
+
+    def record(self: Lesson, statement: str, holds: object) -> None:
+        left, sign, right = sides.pop() if sides else (None, None, None)
+        sides.clear()
+        claims.append(Claim(statement, bool(holds), left, sign, right))
+
+    reveal = Prediction.reveal
+
+    def note(self: Prediction, answer: str, *args: Any, **options: Any) -> Any:
+        answers[self.question] = str(answer)
+        return reveal(self, answer, *args, **options)
+
+    error = None
+    names: dict[str, Any] = {"__name__": "__main__", "__compared__": compared, "display": lambda *_: None}
+    with (
+        patch.object(Lesson, "claim", record),
+        patch.object(Prediction, "reveal", note),
+        patch("matplotlib.pyplot.show", lambda: None),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        for number, cell in enumerate(_code_cells(lesson)):
+            tree = ast.fix_missing_locations(_Sides().visit(ast.parse("".join(cell["source"]))))
+            try:
+                exec(compile(tree, f"{lesson.stem}, code cell {number}", "exec"), names)
+            except Exception as failure:  # the claims so far count, and the row says what became of the rest
+                error = f"code cell {number}: {type(failure).__name__}: {failure}"
+                break
+            if "parameters" in cell["metadata"].get("tags", ()):
+                names |= {"seed": seed, "device": "cpu"}
+    return Measured(claims, answers, error)
+
+
+def _code_cells(lesson: Path) -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(lesson.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
+# ---- many lessons at many seeds -------------------------------------------------------------------------------------
+
+
+def fingerprint(lesson: Path) -> str:
+    """Changes when something changes that the lesson's measurements depend on."""
+    code = ["".join(cell["source"]) for cell in _code_cells(lesson)]
+    engine = [(PACKAGE / f"{name}.py").read_text("utf-8") for name in ENGINE]
+    return sha256("\0".join(code + engine).encode()).hexdigest()[:16]
+
+
+def measure_all(lessons: Sequence[Path], seeds: Iterable[int], kept: Path, at_once: int) -> Iterator[tuple[Path, int]]:
+    """Measure each lesson at each seed, ``at_once`` at a time; yields each as it is kept in the folder ``kept``.
+
+    Those that are kept already are not measured again.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    missing = [(lesson, seed) for seed in seeds for lesson in lessons if load(lesson, seed, kept) is None]
+    # A server that has imported torch once and forks: a fresh process for each lesson, without its seconds of imports.
+    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+    if sys.platform != "win32":
+        context.set_forkserver_preload(["warmup_course.classroom"])
+    with context.Pool(at_once, maxtasksperchild=1) as pool:
+        yield from pool.imap_unordered(_keep, [(lesson, seed, kept) for lesson, seed in missing])
+
+
+def _keep(task: tuple[Path, int, Path]) -> tuple[Path, int]:
+    lesson, seed, kept = task
+    path = _place(lesson, seed, kept)
+    path.with_suffix(".part").write_text(json.dumps(asdict(measure(lesson, seed))), "utf-8")
+    path.with_suffix(".part").replace(path)
+    return lesson, seed
+
+
+def _place(lesson: Path, seed: int, kept: Path) -> Path:
+    return kept / f"{lesson.stem}-{seed}-{fingerprint(lesson)}.json"
+
+
+def load(lesson: Path, seed: int, kept: Path) -> Measured | None:
+    """What was measured of the lesson as it is now, if it was."""
+    path = _place(lesson, seed, kept)
+    if not path.exists():
+        return None
+    values = json.loads(path.read_text("utf-8"))
+    return Measured([Claim(**claim) for claim in values["claims"]], values["answers"], values["error"])
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+
+def evidence(lesson: str, runs: Sequence[Measured]) -> list[Evidence]:
+    """The lesson's claims, in their order, over all runs. A claim that a run did not come to counts as not held.
+
+    >>> runs = [Measured([Claim("warmup helps", True, 0.9 + 0.01 * i, ">", 0.5)], {}) for i in range(3)]
+    >>> [row] = evidence("03", runs)
+    >>> row.held, row.seeds, round(row.left, 2), row.right, round(row.deviations)
+    (3, 3, 0.91, 0.5, 41)
+    """
+    statements = dict.fromkeys(claim.statement for run in runs for claim in run.claims)
+    return [_row(lesson, statement, runs) for statement in statements]
+
+
+def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
+    made = [claim for run in runs for claim in run.claims if claim.statement == statement]
+    held = sum(all(c.held for c in run.claims if c.statement == statement) for run in runs if _has(run, statement))
+    pairs = [(c.left, c.right) for c in made if c.left is not None and c.right is not None]
+    if len(pairs) < len(made) or not all(math.isfinite(side) for pair in pairs for side in pair):
+        return Evidence(lesson, statement, held, len(runs), None, None, None, None)
+    left, right = (statistics.fmean(side) for side in zip(*pairs, strict=True))
+    sign = made[0].sign
+    margins = [(a - b if sign in (">", ">=") else b - a) for a, b in pairs]
+    spread = statistics.stdev(margins) if len(margins) > 1 else 0.0
+    apart = statistics.fmean(margins) / spread if spread else None
+    return Evidence(lesson, statement, held, len(runs), left, sign, right, apart)
+
+
+def _has(run: Measured, statement: str) -> bool:
+    return any(claim.statement == statement for claim in run.claims)
+
+
+def write_csv(rows: Iterable[Evidence], path: Path) -> None:
+    """Store the table, numbers to four digits."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Evidence))
+        for row in rows:
+            writer.writerow(f"{x:.4g}" if isinstance(x, float) else x for x in asdict(row).values())
+
+
+def read_csv(path: Path) -> list[Evidence]:
+    """The table as it was stored; [] if there is none."""
+    if not path.exists():
+        return []
+
+    def number(text: str) -> float | None:
+        return float(text) if text else None
+
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Evidence(lesson, claim, int(held), int(seeds), number(left), sign or None, number(right), number(apart))
+            for lesson, claim, held, seeds, left, sign, right, apart in list(csv.reader(file))[1:]
+        ]
+
+
+def weakest_first(rows: Iterable[Evidence]) -> list[Evidence]:
+    """Those that failed most often, then those with the smallest margin, then those without one."""
+    return sorted(rows, key=lambda row: (row.held / row.seeds, math.inf if row.deviations is None else row.deviations))
+
+
+def summary(rows: Sequence[Evidence]) -> str:
+    """One sentence.
+
+    >>> summary([Evidence("03", "a", 40, 40, None, None, None, None), Evidence("03", "b", 39, 40, 1, ">", 0, 2)])
+    'its 2 claims held in 79 of 80 checks, over 40 seeds'
+    """
+    seeds = max(row.seeds for row in rows)
+    held, checks = sum(row.held for row in rows), sum(row.seeds for row in rows)
+    return f"its {len(rows)} claims held in {held:,} of {checks:,} checks, over {seeds} seeds"
+
+
+def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Path) -> list[str]:
+    """Put these lessons' rows into the table and its page; a line for each cell that failed.
+
+    Args:
+        lessons, seeds: what measure_all has measured.
+        kept: the folder that it keeps them in.
+        table: the CSV file; the page stands beside it.
+    """
+    rows = {lesson: list(part) for lesson, part in groupby(read_csv(table), lambda row: row.lesson)}
+    failures = []
+    for lesson in lessons:
+        runs = [(seed, load(lesson, seed, kept)) for seed in seeds]
+        failures += [f"{lesson.stem}, seed {seed}: {run.error}" for seed, run in runs if run and run.error]
+        rows[lesson.stem] = evidence(lesson.stem, [run for _, run in runs if run])
+    ordered = [row for lesson in sorted(rows) for row in rows[lesson]]
+    write_csv(ordered, table)
+    table.with_suffix(".md").write_text(page(ordered), "utf-8")
+    return failures
+
+
+def page(rows: Sequence[Evidence]) -> str:
+    """The table for readers, as Markdown."""
+    by_lesson = groupby(rows, lambda row: row.lesson)
+    lines = [
+        "# How often each claim holds",
+        "",
+        "Each lesson was executed at seeds that no bound was tuned on, and its claims were recorded, held or not. Two",
+        "seeds share no training run. `warmup-course evidence` makes this page and the table behind it, evidence.csv.",
+        "",
+        *(f"- {lesson}: {summary(list(part))}" for lesson, part in by_lesson),
+        "",
+        "Weakest first. *Margin*: by how many standard deviations, from seed to seed, the two sides lie apart. Where",
+        "it is empty the sides are no numbers, or the same at every seed.",
+        "",
+        "| held | margin | left side | | right side | lesson | claim |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in weakest_first(rows):
+        numbers = ["" if x is None else f"{x:.3g}" for x in (row.left, row.right)]
+        margin = "" if row.deviations is None else f"{row.deviations:.1f}"
+        cells = [f"{row.held}/{row.seeds}", margin, numbers[0], f"`{row.sign}`" if row.sign else "", numbers[1]]
+        claim = row.claim.replace("|", "\\|")
+        lines.append("| " + " | ".join([*cells, row.lesson[:2], claim]) + " |")
+    return "\n".join(lines) + "\n"
