@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "export": {"checks", "schedulers"},
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
     "evidence": {"classroom"},
+    "lab_settings": set(),
     "lesson_files": set(),
     "headless": set(),
     "cli": BASE

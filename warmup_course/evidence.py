@@ -15,6 +15,7 @@ import multiprocessing
 import operator
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
@@ -28,6 +29,7 @@ PACKAGE = Path(__file__).resolve().parent
 ENGINE = ("data", "model", "probes", "schedulers", "stacked", "sweep", "training")
 # Bounds are tuned on the seeds from 0 on; these are looked at for the page alone.
 FIRST_SEED = 200
+PREDICTION = "prediction: "
 COMPARISONS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Lt: ("<", operator.lt),
     ast.LtE: ("<=", operator.le),
@@ -208,7 +210,10 @@ def load(lesson: Path, seed: int, kept: Path) -> Measured | None:
 
 
 def evidence(lesson: str, runs: Sequence[Measured]) -> list[Evidence]:
-    """The lesson's claims, in their order, over all runs. A claim that a run did not come to counts as not held.
+    """The lesson's claims, in their order, over all runs, then its predictions.
+
+    A claim that a run did not come to counts as not held. A prediction holds where the measurement revealed its most
+    frequent answer.
 
     >>> runs = [Measured([Claim("warmup helps", True, 0.9 + 0.01 * i, ">", 0.5)], {}) for i in range(3)]
     >>> [row] = evidence("03", runs)
@@ -216,7 +221,16 @@ def evidence(lesson: str, runs: Sequence[Measured]) -> list[Evidence]:
     (3, 3, 0.91, 0.5, 41)
     """
     statements = dict.fromkeys(claim.statement for run in runs for claim in run.claims)
-    return [_row(lesson, statement, runs) for statement in statements]
+    questions = dict.fromkeys(question for run in runs for question in run.answers)
+    claims = [_row(lesson, statement, runs) for statement in statements]
+    return claims + [_answer(lesson, question, runs) for question in questions]
+
+
+def _answer(lesson: str, question: str, runs: Sequence[Measured]) -> Evidence:
+    answers = Counter(run.answers[question] for run in runs if question in run.answers)
+    [(answer, held)] = answers.most_common(1)
+    text = f"{PREDICTION}{' '.join(question.split())} {answer}"
+    return Evidence(lesson, text, held, len(runs), None, None, None, None)
 
 
 def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
