@@ -88,6 +88,11 @@ class StackedModule:
     def _outputs(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self.model, (parameters, buffers), (x,))
 
+    def try_out(self, x: Tensor) -> None:
+        """Let each run see rows (rows, ...), as in training; what vmap cannot do raises."""
+        self.model.train()
+        vmap(self._outputs, in_dims=(0, 0, None))(self.parameters, self.buffers, x)
+
     def step(self, x: Tensor, y: Tensor, lr: Tensor) -> Tensor:
         self.model.train()
         x, y = (batch.repeat_interleave(self.runs_per_seed, dim=0) for batch in (x, y))
