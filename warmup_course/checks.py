@@ -10,13 +10,13 @@ MOST_SEED = 2**63 - 1  # what torch's generators and an axis of int64 take
 MOST_SIZE = 10**6  # of a layer, or a data set that is made
 
 
-def shown(value: Any) -> str:
-    """A value in one line that is not too long."""
+def shown(value: Any, most: int = 120) -> str:
+    """A value in one line of so many characters at most."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # such as a number of more than 4300 digits
         text = f"a value of type {type(value).__name__}"
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def refused(name: str, allowed: str, value: Any) -> ValueError:
@@ -85,6 +85,14 @@ def elements(name: str, value: Any, what: str = "a list of values", *, least: in
     if found is None or len(found) < least:
         raise refused(name, what, value)
     return found
+
+
+def pair(name: str, value: Any, what: str = "a pair") -> tuple[Any, Any]:
+    """The two things that ``value`` holds; ValueError for more or fewer."""
+    found = elements(name, value, what)
+    if len(found) != 2:
+        raise refused(name, what, value)
+    return found[0], found[1]
 
 
 def instance(name: str, value: Any, kind: type, what: str) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from warmup_course.checks import elements, function, instance, one_of, refused
+from warmup_course.checks import elements, function, instance, refused
 from warmup_course.data import Dataset, batch_order
 from warmup_course.device import resolve_device
 from warmup_course.stacked import Stack, StackedMLP, StackedModule, kind_of_stack
@@ -77,7 +77,7 @@ def sweep(
     function("progress", progress, or_none=True)
     function("on_epoch", on_epoch, or_none=True)
     if not axes:
-        raise refused("axes", f"at least one list of values for a field among {SWEEPABLE}", axes)
+        raise refused("axes", f"a list of values for at least one of {', '.join(SWEEPABLE)}", axes)
     values = {name: _axis(name, values) for name, values in axes.items()}
     config = replace(config, device=str(resolve_device(config.device)))  # the same one wherever a stack is trained
     configs = [
@@ -88,8 +88,8 @@ def sweep(
         if len({getattr(c, name) for c in configs}) < len(axis):  # it would count the same runs more than once
             raise refused(name, "a list with each value once", axis)
     model, data = config.make_model(), config.load_data()
-    check_model(model, data)
     _refuse_shared_state(model)
+    check_model(model, data)
     kind = kind_of_stack(model, data)
     if kind is StackedModule:
         _refuse_unstackable(config, data)
@@ -199,7 +199,8 @@ def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig) 
 
 
 def _axis(name: str, values: Any) -> list[Any]:
-    one_of("axes", name, SWEEPABLE)  # the others change the shapes
+    if name not in SWEEPABLE:
+        raise refused("axes", f"fields that leave the shapes alone, {', '.join(SWEEPABLE)}", name)
     return elements(name, values)
 
 
