@@ -173,7 +173,7 @@ def update_size(before: Iterable[Tensor], after: Iterable[Tensor]) -> UpdateSize
     """
     before, after = _tensors("before", before), _tensors("after", after)
     shapes = [[tuple(p.shape) for p in weights] for weights in (before, after)]
-    if shapes[0] != shapes[1]:
+    if not before or shapes[0] != shapes[1]:
         raise ValueError(f"before and after must be the same weights, got shapes {shapes[0]} and {shapes[1]}")
     old = _vector(before)
     norm = (_vector(after) - old).norm()
@@ -265,7 +265,7 @@ class Probe:
 
 
 def _tensors(name: str, tensors: Iterable[Tensor]) -> list[Tensor]:
-    found = elements(name, tensors, "a list of tensors")
+    found = elements(name, tensors, "a list of tensors", least=0)
     for tensor in found:
         instance(name, tensor, Tensor, "a list of tensors")
     return found

@@ -26,13 +26,13 @@ class Number:
     Attributes:
         value: as the cell has it.
         usual: the value that the lesson's text was written for. Where it is an int, the value must be whole.
-        least, most: the limits within which the lesson runs to its end.
+        least, most: the limits within which the lesson runs to its end; by default those of a number of seeds.
     """
 
     value: Any
     usual: float
-    least: float
-    most: float
+    least: float = 1
+    most: float = SEEDS
 
     def check(self, name: str) -> None:
         """ValueError, with ``name``, unless the value is one that the lesson can do with."""
@@ -117,12 +117,12 @@ def begin(name: str, *, device: str, seed: int, **numbers: Number) -> Lesson:
         seed: a whole number from 0 to 3999; every seed counts as usual. From 4 000 000 on, the seeds of runs belong to
             the capstone's last comparison.
         numbers: the notebook's other parameters, by their names, such as
-            ``n_seeds=Number(n_seeds, usual=10, least=1, most=1000)``.
+            ``n_seeds=Number(n_seeds, usual=10)``.
 
     Raises:
         ValueError: for an unknown lesson, a device that is unknown or not there, or a seed or number out of its limits.
 
-    >>> begin("03_linear_warmup", device="cpu", seed=0, n_seeds=Number(2.5, usual=10, least=1, most=1000))
+    >>> begin("03_linear_warmup", device="cpu", seed=0, n_seeds=Number(2.5, usual=10))
     Traceback (most recent call last):
     ValueError: n_seeds must be a whole number from 1 to 1000, got 2.5
     """
