@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from warmup_course.checks import refused
+from warmup_course.checks import refused, shown
 
 VARIABLE = "WARMUP_COURSE_DEVICE"
 
@@ -22,7 +22,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    source, given, name = "device", name, str(name)
+    source, given = "device", name
+    name = str(name) if isinstance(name, str | torch.device) else shown(name)
     if name == "auto":
         source, given = VARIABLE, os.environ.get(VARIABLE, "auto")
         name = given

@@ -100,7 +100,7 @@ class TrainConfig:
         if not isinstance(self.data, datasets.Dataset):
             one_of("data", self.data, datasets.DATASETS)
         if not callable(self.model) or isinstance(self.model, nn.Module):
-            raise ValueError(f"model must be a function that makes a new model, got {self.model!r}")
+            raise refused("model", "a function that makes a new model", self.model)
         one_of("loss", self.loss, get_args(Loss))
         one_of("optimizer", self.optimizer, get_args(OptimizerName))
         one_of("evaluate", self.evaluate, get_args(Evaluate))

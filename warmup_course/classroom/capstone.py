@@ -10,7 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 
-from warmup_course.checks import instance, refused, whole_number
+from warmup_course.checks import instance, refused, shown, whole_number
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
 from warmup_course.classroom.lesson import FIRST_FREE_SEED
@@ -54,6 +54,12 @@ def held_out_accuracy(lrs: tuple[float, ...]) -> npt.NDArray[np.float64]:
     task = replace(TASK, data="waveforms_held_out", device="cpu", peak_lr=1.0, lr_lambda=lrs.__getitem__)
     runs = sweep(task, progress=iter, seed=HELD_OUT_SEEDS)
     return runs.valid_accuracy.isel(epoch=-1).to_numpy().astype(float)
+
+
+def _plainly(value: Any) -> str:
+    """A value or a list of values, however its numbers were written."""
+    plain = [np.asarray(one).tolist() for one in value] if isinstance(value, list) else np.asarray(value).tolist()
+    return shown(plain, most=10**9)
 
 
 class OverBudgetError(ValueError):
@@ -124,10 +130,7 @@ class Budget(Card):
                 raise refused("seed", f"none of the held-out ones, {HELD_OUT_SEEDS[0]} to {HELD_OUT_SEEDS[-1]}", seed)
         runs = math.prod(map(len, axes.values()))
         cost = runs * config.total_steps
-        # Plain numbers, however they were written.
-        what = ", ".join(
-            f"{name}={np.asarray(axes.get(name, value)).tolist()}" for name, value in sorted(values.items())
-        )
+        what = ", ".join(f"{name}={_plainly(axes.get(name, value))}" for name, value in sorted(values.items()))
         said = f"{runs} run{'s' * (runs != 1)}"
         if what not in self._paid and cost > self.left:
             raise OverBudgetError(
