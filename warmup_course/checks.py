@@ -3,7 +3,11 @@
 import math
 import operator
 from collections.abc import Hashable, Iterable, Mapping
+from types import UnionType
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 MOST = 2**53  # beyond it, floats skip whole numbers
 MOST_SEED = 2**63 - 1  # what torch's generators and an axis of int64 take
@@ -87,6 +91,17 @@ def elements(name: str, value: Any, what: str = "a list of values", *, least: in
     return found
 
 
+def array(name: str, value: Any, what: str = "a number or an array of them", kinds: str = "fiu") -> npt.NDArray[Any]:
+    """``value`` as an array of one of numpy's kinds; ValueError if it is none."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # lists of unequal lengths
+        found = np.asarray(None)
+    if found.dtype.kind not in kinds:
+        raise refused(name, what, value)
+    return found
+
+
 def pair(name: str, value: Any, what: str = "a pair") -> tuple[Any, Any]:
     """The two things that ``value`` holds; ValueError for more or fewer."""
     found = elements(name, value, what)
@@ -95,7 +110,7 @@ def pair(name: str, value: Any, what: str = "a pair") -> tuple[Any, Any]:
     return found[0], found[1]
 
 
-def instance(name: str, value: Any, kind: type, what: str) -> None:
+def instance(name: str, value: Any, kind: type | UnionType, what: str) -> None:
     """ValueError unless ``value`` is of this type."""
     if not isinstance(value, kind):
         raise refused(name, what, value)

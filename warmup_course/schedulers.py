@@ -11,7 +11,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from warmup_course.checks import one_of, real_number, refused, whole_number
+from warmup_course.checks import array, one_of, real_number, refused, whole_number
 
 Warmup = Literal["linear", "cosine", "exponential", "constant"]
 Decay = Literal["constant", "cosine", "linear", "sqrt"]
@@ -99,12 +99,10 @@ class Schedule:
         Raises:
             ValueError: if a step is negative, not a whole number, or 2**64 or more.
         """
-        try:
-            whole = np.asarray(step)
-        except (TypeError, ValueError):  # lists of unequal lengths
-            whole = np.asarray(None)
-        if whole.dtype.kind not in "iu" or (whole < 0).any():
-            raise refused("step", "a whole number from 0 to 2**64 - 1, or an array of them", step)
+        allowed = "a whole number from 0 to 2**64 - 1, or an array of them"
+        whole = array("step", step, allowed, "iu")
+        if (whole < 0).any():
+            raise refused("step", allowed, step)
         steps = whole.astype(np.float64)  # no integer type holds all steps; exact up to total_steps
         factors = np.ones(steps.shape)
         in_warmup = steps < self.warmup_steps

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from warmup_course import data as datasets
-from warmup_course.checks import MOST_SEED, function, instance, one_of, real_number, refused, whole_number
+from warmup_course.checks import MOST_SEED, array, function, instance, one_of, real_number, refused, whole_number
 from warmup_course.device import resolve_device
 from warmup_course.model import MLP
 from warmup_course.schedulers import Decay, Schedule, Warmup
@@ -210,24 +210,16 @@ def outcome(
     """
     real_number("chance", chance, 0, 1)
     real_number("trained_above", trained_above, 0, 1)
-    all_finite, accuracy = _array("finite", finite, "b"), _array("train_accuracy", train_accuracy, "fiu")
+    all_finite, accuracy = (
+        array("finite", finite, "True or False, or an array of them", "b"),
+        array("train_accuracy", train_accuracy),
+    )
     if all_finite.shape != accuracy.shape:
         raise ValueError(
             f"finite and train_accuracy must have the same shape, got {all_finite.shape} and {accuracy.shape}"
         )
     conditions = [~all_finite, accuracy < 1.5 * chance, accuracy > trained_above]
     return np.select(conditions, ["diverged", "stalled", "trained"], default="slow")
-
-
-def _array(name: str, values: Any, kinds: str) -> npt.NDArray[Any]:
-    """``values`` as an array of one of numpy's kinds."""
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError):  # lists of unequal lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in kinds:
-        raise refused(name, "True or False, or an array of them" if kinds == "b" else "a number or an array", values)
-    return array
 
 
 def check_model(model: nn.Module, data: datasets.Dataset) -> None:

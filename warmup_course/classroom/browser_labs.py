@@ -550,12 +550,6 @@ class StabilityLab(BrowserLab):
 
 def _sorted_runs(runs: "xr.Dataset") -> "xr.Dataset":
     """The losses and outcomes of a sweep with rising LRs and warmup lengths, dimensions in the order of the map."""
-    import xarray as xr
-
-    instance("runs", runs, xr.Dataset, "a sweep's result")
     grid = ("peak_lr", "warmup_steps", "seed")
-    for name, needed in {"outcome": grid, "batch_loss": (*grid, "step")}.items():
-        if name not in runs or set(runs[name].dims) != set(needed):
-            got = runs[name].dims if name in runs else "no such variable"
-            raise ValueError(f"runs must have {name} with the dimensions {needed}, got {got}")
+    plots.check_runs("runs", runs, outcome=grid, batch_loss=(*grid, "step"))
     return runs[["outcome", "batch_loss"]].sortby(["peak_lr", "warmup_steps"]).transpose(*grid, "step")

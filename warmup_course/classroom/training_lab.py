@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection
 
 from warmup_course.checks import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
 from warmup_course.classroom import plots
+from warmup_course.classroom.cards import check_goal
 from warmup_course.classroom.labs import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.model import MLP
@@ -64,6 +65,7 @@ class TrainingLab(Lab):
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
         instance("config", config, TrainConfig, "a TrainConfig")
+        check_goal(goal, reached)
         seeds = [whole_number("seeds", seed, 0, MOST_SEED) for seed in elements("seeds", seeds)]
         if len(set(seeds)) < len(seeds):
             raise refused("seeds", "a list with each seed once", seeds)
