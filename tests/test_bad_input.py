@@ -120,6 +120,10 @@ def annotation(parameter: inspect.Parameter | None) -> str:
     return "" if parameter is None else inspect.formatannotation(parameter.annotation)
 
 
+def drawn() -> dict[str, Any]:
+    return {"title": "title", "ax": Figure().subplots()}
+
+
 def draw_nothing(figure: Any, lr: float) -> None:
     pass
 
@@ -136,7 +140,6 @@ RUNS = xr.Dataset(
     {"outcome": (DIMS, np.full((1, 1, 1), "slow")), "batch_loss": ((*DIMS, "step"), np.ones((1, 1, 1, 2)))},
     {"peak_lr": [0.1], "warmup_steps": [0], "seed": [0], "step": range(2)},
 )
-DRAWN = {"title": "title", "ax": Figure().subplots()}
 TITLES = {"title": {"a word", "number as text", "empty text"}}
 NUMBERS = {"nan", "inf", "-1", "2.5", "2**70", "list", "array", "empty list"}
 
@@ -212,16 +215,18 @@ CALLS = {
     "SliderLab": Call(SliderLab, {"draw": draw_nothing, "lr": widgets.FloatSlider(0.1)}),
     "arm_looks": Call(plots.arm_looks, {"labels": ["no warmup"]}, {"labels": {"empty list"}}),
     "warmup_label": Call(plots.warmup_label, {"steps": 3}),
-    "lr_curves": Call(plots.lr_curves, {"schedules": {"one": Schedule(3)}, "peak_lr": 0.1, **DRAWN}, TITLES),
+    "lr_curves": Call(plots.lr_curves, {"schedules": {"one": Schedule(3)}, "peak_lr": 0.1, **drawn()}, TITLES),
     "traces": Call(
-        plots.traces, {"meant": [0.1], "used": [0.1], **DRAWN}, {**TITLES, "meant": NUMBERS, "used": NUMBERS}
+        plots.traces, {"meant": [0.1], "used": [0.1], **drawn()}, {**TITLES, "meant": NUMBERS, "used": NUMBERS}
     ),
-    "loss_by_step": Call(plots.loss_by_step, {"arms": {"one": RUNS.isel(peak_lr=0, warmup_steps=0)}, **DRAWN}, TITLES),
-    "trained_by_lr": Call(plots.trained_by_lr, {"runs": RUNS, **DRAWN}, TITLES),
-    "stability_map": Call(plots.stability_map, {"runs": RUNS, **DRAWN}, TITLES),
-    "outcome_shares": Call(plots.outcome_shares, {"runs": RUNS.isel(warmup_steps=0), **DRAWN}, TITLES),
-    "by_epoch": Call(plots.by_epoch, {"series": {"one": [1.0]}, "ylabel": "loss", **DRAWN}, TITLES),
-    "descent_path": Call(plots.descent_path, {"path": [[1.0], [0.5]], "curvatures": [1.0], **DRAWN}, TITLES),
+    "loss_by_step": Call(
+        plots.loss_by_step, {"arms": {"one": RUNS.isel(peak_lr=0, warmup_steps=0)}, **drawn()}, TITLES
+    ),
+    "trained_by_lr": Call(plots.trained_by_lr, {"runs": RUNS, **drawn()}, TITLES),
+    "stability_map": Call(plots.stability_map, {"runs": RUNS, **drawn()}, TITLES),
+    "outcome_shares": Call(plots.outcome_shares, {"runs": RUNS.isel(warmup_steps=0), **drawn()}, TITLES),
+    "by_epoch": Call(plots.by_epoch, {"series": {"one": [1.0]}, "ylabel": "loss", **drawn()}, TITLES),
+    "descent_path": Call(plots.descent_path, {"path": [[1.0], [0.5]], "curvatures": [1.0], **drawn()}, TITLES),
     "Budget": Call(Budget, {"task": TINY, "steps": 100}),
     "Budget.sweep": Call(
         lambda **values: Budget(TINY, 100).sweep(**values),
