@@ -95,8 +95,14 @@ def test_a_sweep_that_fails_costs_nothing():
 
 @pytest.mark.parametrize("name", ["model", "data", "batch_size", "loss", "optimizer", "rubbish"])
 def test_only_the_schedule_and_the_seed_are_the_learners(name: str):
-    with pytest.raises(ValueError, match=f"values must be lists of values for peak_lr, .* got .*'{name}'"):
+    with pytest.raises(ValueError, match=f"what a sweep changes must be one of .*'peak_lr'.* got '{name}'"):
         Budget(SMALL, 100).sweep(**{name: [1]}, seed=[0])
+
+
+@pytest.mark.parametrize("values", [{}, {"peak_lr": 0.1}])
+def test_a_sweep_has_a_list(values: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"values must be at least one list, such as peak_lr=\[0.01, 0.02\], got {"):
+        Budget(SMALL, 100).sweep(**values)
 
 
 @pytest.mark.parametrize("steps", [0, 2.5])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from warmup_course.checks import refused
 from warmup_course.data import Dataset
 from warmup_course.model import MLP
 from warmup_course.training import LOSSES, Loss, TrainConfig
@@ -88,11 +89,6 @@ class StackedModule:
     def _outputs(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self.model, (parameters, buffers), (x,))
 
-    def try_out(self, x: Tensor) -> None:
-        """Let each run see rows (rows, ...), as in training; what vmap cannot do raises."""
-        self.model.train()
-        vmap(self._outputs, in_dims=(0, 0, None))(self.parameters, self.buffers, x)
-
     def step(self, x: Tensor, y: Tensor, lr: Tensor) -> Tensor:
         self.model.train()
         x, y = (batch.repeat_interleave(self.runs_per_seed, dim=0) for batch in (x, y))
@@ -109,6 +105,19 @@ class StackedModule:
             loss = loss + vmap(self.loss, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
             hits = hits + (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
         return loss / len(y), hits / len(y)
+
+
+def check_stackable(model: nn.Module, x: Tensor) -> None:
+    """ValueError unless the module, in training, can see rows (rows, ...) as one of a stack."""
+    tensors = [
+        {name: p.detach()[None] for name, p in found} for found in (model.named_parameters(), model.named_buffers())
+    ]
+    try:
+        with torch.random.fork_rng():
+            vmap(lambda *of_run: functional_call(model, of_run, (x,)))(*tensors)
+    except Exception as error:
+        allowed = "a module for torch.func.vmap: without randomness, .item() or branches on values"
+        raise refused("model", allowed, error) from error
 
 
 class StackedMLP:

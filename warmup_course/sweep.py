@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from warmup_course.checks import elements, function, instance, refused
-from warmup_course.data import Dataset, batch_order
+from warmup_course.data import batch_order
 from warmup_course.device import resolve_device
-from warmup_course.stacked import Stack, StackedMLP, StackedModule, kind_of_stack
+from warmup_course.stacked import Stack, StackedMLP, StackedModule, check_stackable, kind_of_stack
 from warmup_course.training import TrainConfig, check_model, outcome
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def sweep(
     check_model(model, data)
     kind = kind_of_stack(model, data)
     if kind is StackedModule:
-        _refuse_unstackable(config, data)
+        check_stackable(model, data.x_train[:2])
     run_size = sum(p.numel() for p in model.parameters()) + config.batch_size * data.x_train[0].numel()
     stack_bytes = GPU_BYTES if data.x_train.is_cuda else kind.BYTES
     stacks = _stacks(configs, at_most=max(1, stack_bytes // (run_size * data.x_train.element_size())))
@@ -246,15 +246,6 @@ def _refuse_shared_state(model: nn.Module) -> None:
             raise ValueError(
                 f"model must have neither dropout nor batch statistics, got {type(module).__name__} at {name!r}"
             )
-
-
-def _refuse_unstackable(config: TrainConfig, data: Dataset) -> None:
-    try:
-        with torch.random.fork_rng():
-            StackedModule(config, [config.seed], runs_per_seed=2).try_out(data.x_train[:2])
-    except Exception as error:
-        allowed = "a module for torch.func.vmap: without randomness, .item() or branches on values"
-        raise refused("model", allowed, error) from error
 
 
 class _Record:

@@ -210,10 +210,8 @@ def outcome(
     """
     real_number("chance", chance, 0, 1)
     real_number("trained_above", trained_above, 0, 1)
-    all_finite, accuracy = (
-        array("finite", finite, "True or False, or an array of them", "b"),
-        array("train_accuracy", train_accuracy),
-    )
+    all_finite = array("finite", finite, "True or False, or an array of them", "b")
+    accuracy = array("train_accuracy", train_accuracy)
     if all_finite.shape != accuracy.shape:
         raise ValueError(
             f"finite and train_accuracy must have the same shape, got {all_finite.shape} and {accuracy.shape}"

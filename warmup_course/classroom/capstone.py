@@ -10,7 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 
-from warmup_course.checks import instance, refused, shown, whole_number
+from warmup_course.checks import instance, one_of, refused, shown, whole_number
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
 from warmup_course.classroom.lesson import FIRST_FREE_SEED
@@ -119,12 +119,14 @@ class Budget(Card):
             ValueError: for any other name, a seed that the held-out comparison uses, or what ``sweep`` refuses.
         """
         allowed = ["peak_lr", "seed", *(field.name for field in fields(Schedule))]
-        if not values or not values.keys() <= set(allowed):
-            raise refused("values", f"lists of values for {', '.join(allowed)}", values)
+        for name in values:
+            one_of("what a sweep changes", name, allowed)
         axes: dict[str, Any] = {
             n: list(v) for n, v in values.items() if isinstance(v, Iterable) and not isinstance(v, str)
         }
         config = replace(self.task, **{name: value for name, value in values.items() if name not in axes})
+        if not axes:
+            raise refused("values", "at least one list, such as peak_lr=[0.01, 0.02]", values)
         for seed in axes.get("seed", [config.seed]):
             if seed in HELD_OUT_SEEDS:
                 raise refused("seed", f"none of the held-out ones, {HELD_OUT_SEEDS[0]} to {HELD_OUT_SEEDS[-1]}", seed)
