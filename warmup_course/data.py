@@ -43,13 +43,20 @@ class Dataset:
         text("name", self.name)
         whole_number("n_classes", self.n_classes, 1)
         for split in ("train", "valid"):
-            _inputs(f"x_{split}", x := getattr(self, f"x_{split}"))
-            _labels(f"y_{split}", getattr(self, f"y_{split}"), len(x), self.n_classes)
+            x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
+            _inputs(f"x_{split}", x)
+            _labels(f"y_{split}", y, len(x), self.n_classes)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Dataset":
-        """A copy on ``device`` with inputs of ``dtype``, torch.float32 or torch.float64."""
+        """The same rows on ``device`` with inputs of ``dtype``, torch.float32 or torch.float64.
+
+        Raises:
+            ValueError: for another dtype, or what is no torch.device.
+        """
         instance("device", device, torch.device, "a torch.device")
         one_of("dtype", dtype, (torch.float32, torch.float64))
+        if (self.x_train.device, self.x_train.dtype) == (device, dtype) == (self.x_valid.device, self.x_valid.dtype):
+            return self
         return replace(
             self,
             x_train=self.x_train.to(device, dtype),
@@ -65,6 +72,9 @@ class Dataset:
 
         >>> [len(x) for x, y in digits().train_loader(batch_size=500, seed=0)]
         [500, 500, 437]
+
+        Raises:
+            ValueError: for a batch_size not in [1, rows], or a seed not in [0, 2**63).
         """
         return DataLoader(
             TensorDataset(self.x_train, self.y_train),
@@ -74,7 +84,11 @@ class Dataset:
         )
 
     def valid_loader(self, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
-        """A DataLoader over the validation rows, in their order."""
+        """A DataLoader over the validation rows, in their order.
+
+        Raises:
+            ValueError: for a batch_size below 1.
+        """
         batch_size = whole_number("batch_size", batch_size, 1)
         return DataLoader(TensorDataset(self.x_valid, self.y_valid), batch_size, generator=torch.Generator())
 

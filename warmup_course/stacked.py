@@ -114,7 +114,7 @@ def check_stackable(model: nn.Module, x: Tensor) -> None:
     ]
     try:
         with torch.random.fork_rng():
-            vmap(lambda *of_run: functional_call(model, of_run, (x,)))(*tensors)
+            vmap(lambda *of_run, x: functional_call(model, of_run, (x,)))(*tensors, x=x[None])
     except Exception as error:
         allowed = "a module for torch.func.vmap: without randomness, .item() or branches on values"
         raise refused("model", allowed, error) from error
