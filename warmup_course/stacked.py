@@ -109,12 +109,12 @@ class StackedModule:
 
 def check_stackable(model: nn.Module, x: Tensor) -> None:
     """ValueError unless the module, in training, can see rows (rows, ...) as one of a stack."""
-    tensors = [
+    parameters, buffers = (
         {name: p.detach()[None] for name, p in found} for found in (model.named_parameters(), model.named_buffers())
-    ]
+    )
     try:
         with torch.random.fork_rng():
-            vmap(lambda *of_run, x: functional_call(model, of_run, (x,)))(*tensors, x=x[None])
+            vmap(lambda p, b, rows: functional_call(model, (p, b), (rows,)))(parameters, buffers, x[None])
     except Exception as error:
         allowed = "a module for torch.func.vmap: without randomness, .item() or branches on values"
         raise refused("model", allowed, error) from error
