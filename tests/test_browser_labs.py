@@ -444,7 +444,10 @@ def test_a_goal_is_reached_and_lost_again():
         (lambda: ScheduleLab(Schedule(30), 0.1, goal="x"), "goal and reached must be given together"),
         (lambda: QuadraticLab(reached=bool), "goal and reached must be given together"),
         (lambda: ScheduleLab(Schedule(30), 0), "peak_lr must be .* got 0"),
-        (lambda: ScheduleLab(Schedule(200_000), 0.1), "total_steps must be at most 100000, got 200000"),
+        (
+            lambda: ScheduleLab(Schedule(200_000), 0.1),
+            "total_steps must be a whole number from 1 to 100000, got 200000",
+        ),
         (lambda: ScheduleLab(Schedule(30), 0.1, compare_peak_lr=0.1), "compare_peak_lr must be None without compare"),
         (lambda: ScheduleLab(Schedule(30), 0.1, compare=Schedule(30), compare_peak_lr=-1), "peak_lr must be"),
         (lambda: QuadraticLab((1, 2, 3)), "curvatures must be one or two numbers"),
@@ -453,8 +456,8 @@ def test_a_goal_is_reached_and_lost_again():
         (lambda: QuadraticLab(lr=11), "lr must be .* got 11"),
         (lambda: QuadraticLab(momentum=1), "momentum must be .* got 1"),
         (lambda: QuadraticLab(start=(0,)), "start must be .* got 0"),
-        (lambda: QuadraticLab(steps=0), "steps must be a whole number of at least 1, got 0"),
-        (lambda: QuadraticLab(steps=1001), "steps must be at most 1000, got 1001"),
+        (lambda: QuadraticLab(steps=0), "steps must be a whole number from 1 to 1000, got 0"),
+        (lambda: QuadraticLab(steps=1001), "steps must be a whole number from 1 to 1000, got 1001"),
     ],
 )
 def test_bad_arguments(make_lab, message):

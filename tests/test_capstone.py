@@ -99,9 +99,15 @@ def test_only_the_schedule_and_the_seed_are_the_learners(name: str):
         Budget(SMALL, 100).sweep(**{name: [1]}, seed=[0])
 
 
+@pytest.mark.parametrize("values", [{}, {"peak_lr": 0.1}])
+def test_a_sweep_has_a_list(values: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"values must be at least one list, such as peak_lr=\[0.01, 0.02\], got {"):
+        Budget(SMALL, 100).sweep(**values)
+
+
 @pytest.mark.parametrize("steps", [0, 2.5])
 def test_a_budget_has_steps(steps: Any):
-    with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="steps must be a whole number from 1 to"):
         Budget(SMALL, steps)
 
 

@@ -1,6 +1,7 @@
 """What the notebooks use beside the training: seeds, claims and figures."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -10,7 +11,8 @@ import torch
 import xarray as xr
 
 from warmup_course import Schedule
-from warmup_course.classroom import begin, plots
+from warmup_course.classroom import Number, begin, plots
+from warmup_course.classroom.capstone import HELD_OUT_SEEDS, TASK, Budget
 
 mpl.use("agg")
 
@@ -57,6 +59,48 @@ def test_begin_refuses_bad_parameters(device: str, seed: int, match: str) -> Non
         begin("03_linear_warmup", device=device, seed=seed)
 
 
+@pytest.mark.parametrize("name", ["nope", "final", 3, None])
+def test_begin_knows_the_lessons(name: Any) -> None:
+    with pytest.raises(ValueError, match=r"name must be one of .*'03_linear_warmup'.* got "):
+        begin(name, device="cpu", seed=0)
+
+
+@pytest.mark.parametrize("value", [0, 1001, 2.5, "ten", None, True, 10**20, float("nan")])
+def test_a_bad_number_is_called_what_the_notebook_calls_it(value: Any) -> None:
+    with pytest.raises(ValueError, match="n_seeds must be a whole number from 1 to 1000, got"):
+        begin("03_linear_warmup", device="cpu", seed=0, n_seeds=Number(value, usual=10))
+    with pytest.raises(ValueError, match=r"good_lr must be a finite number in \[0.001, 2\], got"):
+        begin("03_linear_warmup", device="cpu", seed=0, good_lr=Number(value, usual=0.3, least=0.001, most=2))
+
+
+def test_begin_compares_the_numbers_with_the_usual_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    usual = {"n_seeds": Number(10, usual=10), "good_lr": Number(0.3, usual=0.3, least=0.1, most=3)}
+    assert begin("03_linear_warmup", device="cpu", seed=7, **usual).standard
+    assert "differ" not in capsys.readouterr().out
+    assert not begin("03_linear_warmup", device="cpu", seed=7, **usual | {"n_seeds": Number(2, usual=10)}).standard
+    assert "The parameters differ" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [4000, 10**20])
+def test_no_notebook_seed_reaches_the_held_out_seeds(seed: int) -> None:
+    with pytest.raises(ValueError, match=f"seed must be a whole number from 0 to 3999, got {seed}"):
+        begin("12_capstone", device="cpu", seed=seed)
+    last = begin("12_capstone", device="cpu", seed=3999).seeds(1000)[-1]
+    assert last < HELD_OUT_SEEDS[0]
+    with pytest.raises(ValueError, match=r"seed must be none of the held-out ones, .* got 4000003"):
+        Budget(TASK, 10**6).sweep(seed=[last, 4_000_003])
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [np.nan, "False", "", None, 0, 1.0, [], [True], np.array([True]), torch.tensor([True, True]), np.array(0.5)],
+)
+def test_a_claim_takes_nothing_but_a_truth_value(holds: object) -> None:
+    lesson = begin("03_linear_warmup", device="cpu", seed=0)
+    with pytest.raises(ValueError, match="holds must be True or False, got"):
+        lesson.claim("it holds", holds)
+
+
 @pytest.mark.parametrize("holds", [True, np.True_, torch.tensor(True), xr.DataArray(True)])
 def test_a_claim_that_holds_is_ticked(holds: object, capsys: pytest.CaptureFixture[str]) -> None:
     begin("03_linear_warmup", device="cpu", seed=0).claim("it holds", holds)
@@ -70,7 +114,7 @@ def test_a_claim_that_fails_stops_the_lesson(holds: object) -> None:
 
 
 def test_at_other_parameters_a_failing_claim_only_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    lesson = begin("03_linear_warmup", device="cpu", seed=0, standard=False)
+    lesson = begin("03_linear_warmup", device="cpu", seed=0, n_seeds=Number(3, usual=10))
     lesson.claim("it holds", False)
     assert "does not hold at these settings: it holds" in capsys.readouterr().out
 

@@ -83,7 +83,7 @@ def test_a_slider_lab_knows_its_goal() -> None:
     assert "reached" not in line.value
     lab.controls["x"].value = 7
     assert "✔ reached" in line.value
-    with pytest.raises(ValueError, match="goal and reached go together"):
+    with pytest.raises(ValueError, match="goal and reached must be given together"):
         SliderLab(lambda figure: None, goal="Find 7.")
 
 

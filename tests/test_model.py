@@ -82,7 +82,7 @@ def test_gain_multiplies_the_weights_and_leaves_the_biases(init: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        ({"hidden": [64, 0]}, ["hidden", "0", "at least 1"]),
+        ({"hidden": [64, 0]}, ["hidden", "0", "from 1 to"]),
         ({"hidden": [6.5]}, ["hidden", "6.5", "whole number"]),
         ({"in_features": -1}, ["in_features", "-1"]),
         ({"out_features": 0}, ["out_features", "0"]),
@@ -127,7 +127,7 @@ def test_convnet_draws_he_normal_weights(gain: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        ({"layers": 0}, ["layers", "0", "at least 1"]),
+        ({"layers": 0}, ["layers", "0", "from 1 to"]),
         ({"channels": 2.5}, ["channels", "2.5"]),
         ({"out_features": 0}, ["out_features"]),
         ({"gain": 0}, ["gain", "more than 0"]),
@@ -267,7 +267,7 @@ def test_the_same_seed_gives_the_same_transformer(norm: Any) -> None:
         ({"norm": "both"}, ["norm", "'both'", "pre", "post"]),
         ({"width": 10, "heads": 4}, ["width", "10", "multiple of heads = 4"]),
         *(
-            ({name: 0}, [name, "0", "at least 1"])
+            ({name: 0}, [name, "0", "from 1 to"])
             for name in ("token_features", "tokens", "out_features", "layers", "width", "heads", "feedforward")
         ),
         ({"layers": 1.5}, ["layers", "1.5", "whole number"]),

@@ -1,6 +1,9 @@
 """The quiz as a learner meets it: choosing, checking, trying again, coming back another day."""
 
+import importlib
+
 import pytest
+import yaml
 
 from warmup_course.classroom import quiz, store
 from warmup_course.classroom.cards import Choices, FrontEnd, Status, remembered
@@ -243,3 +246,10 @@ def test_code_blocks_stay_together_on_a_saved_page() -> None:
 def test_an_unknown_lesson_is_refused() -> None:
     with pytest.raises(ValueError, match="lesson must be one of"):
         quiz("03")
+
+
+def test_a_damaged_file_is_named(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "99_broken.yaml").write_text("title: [", "utf-8")
+    monkeypatch.setattr(importlib.import_module("warmup_course.classroom.quiz"), "QUIZZES", tmp_path)
+    with pytest.raises(yaml.YAMLError, match=r"99_broken\.yaml"):
+        quiz("99_broken")

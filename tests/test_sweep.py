@@ -3,7 +3,7 @@
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -302,9 +302,27 @@ def test_axes_may_be_any_list_of_values(seeds: Any) -> None:
     np.testing.assert_allclose(runs.batch_loss[1], train(config(total_steps=2, seed=1)).batch_loss, rtol=1e-9)
 
 
-def test_values_may_come_twice() -> None:
-    runs = sweep(config(total_steps=2), seed=[4, 4])
-    assert runs.batch_loss[0].values.tolist() == runs.batch_loss[1].values.tolist()
+@pytest.mark.parametrize("seeds", [[4, 4], [0, 1, np.int64(0)], torch.zeros(2, dtype=torch.int64)])
+def test_a_value_that_comes_twice_is_refused(seeds: Sequence[int]) -> None:
+    """One network would count as several."""
+    with pytest.raises(ValueError, match="seed must be a list with each value once, got"):
+        sweep(config(total_steps=2), seed=seeds)
+
+
+class DroppedOut(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(nn.functional.dropout(x, 0.1))
+
+
+class Reading(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 if x.sum().item() > 0 else 2)
+
+
+@pytest.mark.parametrize("model", [lambda: DroppedOut(64, 10), lambda: Reading(64, 10)])
+def test_a_module_that_cannot_be_stacked_is_refused_before_any_step(model: Callable[[], nn.Module]) -> None:
+    with pytest.raises(ValueError, match=r"model must be a module for torch\.func\.vmap: without randomness, \.item"):
+        sweep(config(model=model, total_steps=2), seed=[0, 1])
 
 
 def same_runs(first: xr.Dataset, second: xr.Dataset) -> None:
@@ -432,6 +450,7 @@ def test_progress_that_raises_stops_the_sweep() -> None:
             return super().forward(x)
 
     def progress(steps: range) -> Iterator[int]:
+        calls.clear()  # sweep has looked at the model
         for step in steps:
             if step == 3:
                 raise StopError

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from warmup_course.checks import one_of, whole_number
+from warmup_course.checks import MOST_SEED, MOST_SIZE, instance, one_of, refused, text, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,10 @@ class Dataset:
             mean 0 and variance 1 over the *training* rows (a constant feature is left at 0).
         y_train, y_valid: int64 class labels, (rows,).
         n_classes: the number of classes.
+
+    Raises:
+        ValueError: for inputs that are no floating-point tensors or not finite, labels that are not one whole number
+            below n_classes for each row of inputs, or a split without rows.
     """
 
     name: str
@@ -35,8 +39,24 @@ class Dataset:
     y_valid: Tensor
     n_classes: int
 
+    def __post_init__(self) -> None:
+        text("name", self.name)
+        whole_number("n_classes", self.n_classes, 1)
+        for split in ("train", "valid"):
+            x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
+            _inputs(f"x_{split}", x)
+            _labels(f"y_{split}", y, len(x), self.n_classes)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> "Dataset":
-        """A copy on ``device`` with inputs of ``dtype``."""
+        """The same rows on ``device`` with inputs of ``dtype``, torch.float32 or torch.float64.
+
+        Raises:
+            ValueError: for another dtype, or what is no torch.device.
+        """
+        instance("device", device, torch.device, "a torch.device")
+        one_of("dtype", dtype, (torch.float32, torch.float64))
+        if (self.x_train.device, self.x_train.dtype) == (device, dtype) == (self.x_valid.device, self.x_valid.dtype):
+            return self
         return replace(
             self,
             x_train=self.x_train.to(device, dtype),
@@ -52,6 +72,9 @@ class Dataset:
 
         >>> [len(x) for x, y in digits().train_loader(batch_size=500, seed=0)]
         [500, 500, 437]
+
+        Raises:
+            ValueError: for a batch_size not in [1, rows], or a seed not in [0, 2**63).
         """
         return DataLoader(
             TensorDataset(self.x_train, self.y_train),
@@ -61,19 +84,38 @@ class Dataset:
         )
 
     def valid_loader(self, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
-        """A DataLoader over the validation rows, in their order."""
+        """A DataLoader over the validation rows, in their order.
+
+        Raises:
+            ValueError: for a batch_size below 1.
+        """
+        batch_size = whole_number("batch_size", batch_size, 1)
         return DataLoader(TensorDataset(self.x_valid, self.y_valid), batch_size, generator=torch.Generator())
+
+
+def _inputs(name: str, x: Any) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2 or not x.numel():
+        raise refused(name, "a tensor (rows, features) of floating-point numbers", x)
+    if not x.isfinite().all():
+        raise refused(name, "finite throughout", x)
+
+
+def _labels(name: str, y: Any, rows: int, n_classes: int) -> None:
+    of_rows = isinstance(y, Tensor) and y.dtype == torch.int64 and y.shape == (rows,)
+    if not of_rows or y.min() < 0 or y.max() >= n_classes:
+        raise refused(name, f"an int64 tensor of {rows} labels from 0 to n_classes - 1 = {n_classes - 1}", y)
 
 
 def batch_order(rows: int, batch_size: int, seed: int) -> BatchSampler:
     """The row numbers of each batch; every iteration over it is one epoch, shuffled anew.
 
     Raises:
-        ValueError: if batch_size is not in [1, rows].
+        ValueError: if batch_size is not in [1, rows], or seed not in [0, 2**63).
     """
+    whole_number("rows", rows, 1)
     if whole_number("batch_size", batch_size, 1) > rows:
         raise ValueError(f"batch_size must be at most the {rows} training rows, got {batch_size}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0, MOST_SEED))
     return BatchSampler(RandomSampler(range(rows), generator=generator), batch_size, drop_last=False)
 
 
@@ -83,10 +125,19 @@ def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], *, s
     Args:
         x: (rows, features) inputs.
         y: (rows,) labels 0 ... n_classes - 1.
-        seed: fixes the split.
+        seed: fixes the split; below 2**32.
+
+    Raises:
+        ValueError: for rows that are not finite or do not fit together, labels that are not 0 ... n_classes - 1, or too
+            few rows of a class for both splits.
     """
     from sklearn.model_selection import train_test_split
 
+    text("name", name)
+    whole_number("seed", seed, 0, 2**32 - 1)
+    _inputs("x", torch.as_tensor(x, dtype=torch.float64) if isinstance(x, np.ndarray) and x.dtype.kind in "iuf" else x)
+    if not isinstance(y, np.ndarray) or y.shape != (len(x),) or set(y.tolist()) != set(range(len(set(y.tolist())))):
+        raise refused("y", f"an array of {len(x)} labels 0 ... n_classes - 1", y)
     x_train, x_valid, y_train, y_valid = train_test_split(x, y, test_size=0.2, stratify=y, random_state=seed)
     return _standardised(name, (x_train, y_train), (x_valid, y_valid))
 
@@ -166,9 +217,9 @@ def waves(rows: int, seed: int) -> Rows:
         (rows, 32) inputs and (rows,) labels 0 ... 3.
 
     Raises:
-        ValueError: for rows below 1 or a negative seed.
+        ValueError: for rows not in [1, 10**6] or a negative seed.
     """
-    whole_number("rows", rows, 1)
+    whole_number("rows", rows, 1, MOST_SIZE)
     random = np.random.default_rng(whole_number("seed", seed, 0))
     frequency, start, amplitude = (random.uniform(a, b, (rows, 1)) for a, b in ((1.5, 4), (0, 1), (0.6, 1.4)))
     p = (frequency * np.arange(32) / 32 + start) % 1

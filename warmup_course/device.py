@@ -4,6 +4,8 @@ import os
 
 import torch
 
+from warmup_course.checks import refused, shown
+
 VARIABLE = "WARMUP_COURSE_DEVICE"
 
 
@@ -20,15 +22,16 @@ def resolve_device(name: str = "auto") -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    source = "device"
+    source, given = "device", name
+    name = str(name) if isinstance(name, str | torch.device) else shown(name)
     if name == "auto":
-        source = VARIABLE
-        name = os.environ.get(VARIABLE, "auto")
+        source, given = VARIABLE, os.environ.get(VARIABLE, "auto")
+        name = given
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = str(name).partition(":")
-    if kind not in ("cpu", "cuda") or (":" in str(name) and (kind == "cpu" or not index.isdecimal())):
-        raise ValueError(f'{source} must be "auto", "cpu", "cuda" or "cuda:<number>", got {name!r}')
+    kind, colon, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not index.isdecimal())):
+        raise refused(source, '"auto", "cpu", "cuda" or "cuda:<number>"', given)
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(index or 0) >= count:

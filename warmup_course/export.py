@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from warmup_course.checks import one_of, real_number
+from warmup_course.checks import instance, one_of, positive_number
 from warmup_course.schedulers import Schedule
 
 Library = Literal["torch", "transformers", "python"]
@@ -37,7 +37,7 @@ def to_code(schedule: Schedule, peak_lr: float, library: Library) -> str:
         library: what the code is written with.
 
     Raises:
-        ValueError: for an unknown library, or a ``peak_lr`` that is not a finite number above 0.
+        ValueError: for what is no Schedule, an unknown library, or a ``peak_lr`` that is not a finite number above 0.
 
     >>> print(to_code(Schedule(total_steps=30, warmup_steps=5), peak_lr=0.1, library="torch"))
     # `optimizer` must be new and built with lr=0.1, the peak.
@@ -49,9 +49,8 @@ def to_code(schedule: Schedule, peak_lr: float, library: Library) -> str:
     scheduler = SequentialLR(optimizer, [warmup, decay], milestones=[5])
     <BLANKLINE>
     """
-    peak_lr = real_number("peak_lr", peak_lr, 0)
-    if peak_lr == 0:
-        raise ValueError("peak_lr must be more than 0, got 0")
+    instance("schedule", schedule, Schedule, "a Schedule")
+    peak_lr = positive_number("peak_lr", peak_lr)
     one_of("library", library, get_args(Library))
     return {"torch": _torch, "transformers": _transformers, "python": _python}[library](schedule, peak_lr)
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warmup_course.checks import one_of, real_number, whole_number
+from warmup_course.checks import MOST_SIZE, elements, one_of, positive_number, whole_number
 
 Init = Literal["he", "xavier", "torch"]
 Norm = Literal["pre", "post"]
@@ -46,9 +46,11 @@ class MLP(nn.Sequential):
         gain: float = 1.0,
     ) -> None:
         one_of("init", init, get_args(Init))
-        _positive_gain(gain)
+        gain = positive_number("gain", gain)
+        hidden = elements("hidden", hidden, "a list of whole numbers", least=0)
         names = ["in_features", *("hidden" for _ in hidden), "out_features"]
-        widths = [whole_number(n, w, 1) for n, w in zip(names, [in_features, *hidden, out_features], strict=True)]
+        given = [in_features, *hidden, out_features]
+        widths = [whole_number(n, w, 1, MOST_SIZE) for n, w in zip(names, given, strict=True)]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
@@ -104,7 +106,7 @@ class TinyTransformer(nn.Module):
         super().__init__()
         one_of("norm", norm, get_args(Norm))
         for name in ("token_features", "tokens", "out_features", "layers", "width", "heads", "feedforward"):
-            whole_number(name, locals()[name], 1)
+            whole_number(name, locals()[name], 1, MOST_SIZE)
         if width % heads:
             raise ValueError(f"width must be a multiple of heads = {heads}, got {width}")
         self.embed = nn.Linear(token_features, width)
@@ -140,9 +142,9 @@ class ConvNet(nn.Sequential):
     """
 
     def __init__(self, layers: int = 3, channels: int = 16, out_features: int = 4, gain: float = 1.0) -> None:
-        _positive_gain(gain)
+        gain = positive_number("gain", gain)
         for name in ("layers", "channels", "out_features"):
-            whole_number(name, locals()[name], 1)
+            whole_number(name, locals()[name], 1, MOST_SIZE)
         parts: list[nn.Module] = [nn.Unflatten(1, (1, -1))]
         for layer in range(layers):
             parts += [nn.Conv1d(channels if layer else 1, channels, kernel_size=5, stride=2, padding=2), nn.ReLU()]
@@ -154,11 +156,6 @@ class ConvNet(nn.Sequential):
                 nn.init.kaiming_normal_(weights, nonlinearity="relu")
                 with torch.no_grad():
                     weights.mul_(gain)
-
-
-def _positive_gain(gain: float) -> None:
-    if real_number("gain", gain, 0) == 0:
-        raise ValueError("gain must be more than 0, got 0")
 
 
 class _Block(nn.Module):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warmup_course.checks import real_number, whole_number
+from warmup_course.checks import MOST_SEED, elements, function, instance, positive_number, refused, whole_number
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -52,7 +52,8 @@ def sharpness(
         RuntimeWarning, and the value is a lower bound.
 
     Raises:
-        ValueError: for a tolerance that is not positive, max_rounds below 1, or rows that do not fit together.
+        ValueError: for a tolerance that is not positive, max_rounds below 1, rows that do not fit together, or a model
+            or loss_function that is none.
 
     The curvature of x^2 - 3 y^2 is 2 along x and -6 along y:
 
@@ -61,10 +62,9 @@ def sharpness(
     >>> round(sharpness(weights, saddle, torch.zeros(1, 2), torch.zeros(1)), 4)
     2.0
     """
-    if real_number("tolerance", tolerance, 0) == 0:
-        raise ValueError("tolerance must be more than 0, got 0")
-    whole_number("max_rounds", max_rounds, 1)
-    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0))
+    positive_number("tolerance", tolerance)
+    max_rounds = whole_number("max_rounds", max_rounds, 1)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0, MOST_SEED))
     gradient = _gradient(model, loss_function, x, y, create_graph=True)
     weights = _weights(model)
 
@@ -99,7 +99,11 @@ def sharpness(
 
 
 def gradient_norm(model: nn.Module, loss_function: LossFunction, x: Tensor, y: Tensor) -> float:
-    """The Euclidean norm of the gradient of the loss on (rows, ...) inputs and (rows,) labels, over all weights."""
+    """The Euclidean norm of the gradient of the loss on (rows, ...) inputs and (rows,) labels, over all weights.
+
+    Raises:
+        ValueError: for rows that do not fit together, or a model or loss_function that is none.
+    """
     return _gradient(model, loss_function, x, y).norm(dtype=torch.float64).item()
 
 
@@ -129,10 +133,11 @@ def gradient_noise(
         seed: fixes the batches.
 
     Raises:
-        ValueError: for a batch_size or batches below 1, or rows that do not fit together.
+        ValueError: for a batch_size or batches below 1, rows that do not fit together, or a model or loss_function that
+            is none.
     """
     size = whole_number("batch_size", batch_size, 1), whole_number("batches", batches, 1)
-    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0))
+    generator = torch.Generator().manual_seed(whole_number("seed", seed, 0, MOST_SEED))
     mean = _gradient(model, loss_function, x, y)
     draws = torch.randint(len(x), size[::-1], generator=generator).to(x.device)
     off = [(_gradient(model, loss_function, x[rows], y[rows]) - mean).square().sum() for rows in draws]
@@ -161,12 +166,12 @@ def update_size(before: Iterable[Tensor], after: Iterable[Tensor]) -> UpdateSize
         after: the weights after it, such as ``model.parameters()``.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: for what are no lists of tensors, or if the shapes differ.
 
     >>> update_size([torch.tensor([0.0, 10.0]), torch.tensor([0.0, 0.0])], [torch.tensor([3.0, 6.0]), torch.zeros(2)])
     UpdateSize(norm=5.0, rms=2.5, relative=0.5)
     """
-    before, after = list(before), list(after)
+    before, after = _tensors("before", before), _tensors("after", after)
     shapes = [[tuple(p.shape) for p in weights] for weights in (before, after)]
     if not before or shapes[0] != shapes[1]:
         raise ValueError(f"before and after must be the same weights, got shapes {shapes[0]} and {shapes[1]}")
@@ -217,6 +222,8 @@ class Probe:
     update_size: list[UpdateSize] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        function("loss_function", self.loss_function)
+        _check_rows(self.x, self.y)
         self.every = whole_number("every", self.every, 1)
         self.first = whole_number("first", self.first, 0)
 
@@ -227,8 +234,10 @@ class Probe:
         ``on_start`` asks for.
 
         Raises:
-            ValueError: if the probe holds another run.
+            ValueError: if the probe holds another run, or for what is no model or no optimizer.
         """
+        _check_model(model)
+        instance("optimizer", optimizer, torch.optim.Optimizer, "a torch optimizer")
         if self.step:
             raise ValueError(f"each run needs a new Probe, this one holds {len(self.step)} measurements")
         steps = itertools.count()
@@ -255,6 +264,27 @@ class Probe:
         optimizer.register_step_post_hook(compare)
 
 
+def _tensors(name: str, tensors: Iterable[Tensor]) -> list[Tensor]:
+    found = elements(name, tensors, "a list of tensors", least=0)
+    for tensor in found:
+        instance(name, tensor, Tensor, "a list of tensors")
+    return found
+
+
+def _check_model(model: nn.Module) -> None:
+    instance("model", model, nn.Module, "a torch.nn.Module")
+    if not _weights(model):
+        raise refused("model", "a module with weights to train", model)
+
+
+def _check_rows(x: Tensor, y: Tensor) -> None:
+    for name, rows in {"x": x, "y": y}.items():
+        if not isinstance(rows, Tensor) or rows.dim() == 0:
+            raise refused(name, "a tensor with one entry for each row", rows)
+    if not len(x) == len(y) > 0:
+        raise ValueError(f"x and y must have the same number of rows, at least 1, got {len(x)} and {len(y)}")
+
+
 def _weights(model: nn.Module) -> list[Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
 
@@ -268,8 +298,11 @@ def _gradient(
     model: nn.Module, loss_function: LossFunction, x: Tensor, y: Tensor, *, create_graph: bool = False
 ) -> Tensor:
     """The gradient of the loss as one vector; weights that do not matter have gradient 0."""
-    if not len(x) == len(y) > 0:
-        raise ValueError(f"x and y must have the same number of rows, at least 1, got {len(x)} and {len(y)}")
+    _check_model(model)
+    function("loss_function", loss_function)
+    _check_rows(x, y)
     loss = loss_function(model(x), y)
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        raise refused("loss_function", "a function that gives the mean over the rows, one number", loss_function)
     gradients = torch.autograd.grad(loss, _weights(model), create_graph=create_graph, materialize_grads=True)
     return torch.cat([g.flatten() for g in gradients])

@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from warmup_course.checks import one_of, real_number, whole_number
+from warmup_course.checks import array, one_of, real_number, refused, whole_number
 
 Warmup = Literal["linear", "cosine", "exponential", "constant"]
 Decay = Literal["constant", "cosine", "linear", "sqrt"]
@@ -43,7 +43,7 @@ class Schedule:
     (1608.03983); warmup-stable-decay, Hu et al. 2024 (2404.06395).
 
     Args:
-        total_steps: number of optimizer steps T, at least 1.
+        total_steps: number of optimizer steps T, at least 1 and at most 2**53.
         warmup_steps: length W of the ramp, in optimizer steps; 0 means no warmup.
         warmup: shape of the ramp.
         stable_steps: steps S at the peak between the ramp and the decay.
@@ -55,7 +55,7 @@ class Schedule:
 
     Raises:
         ValueError: for an unknown name, a negative or fractional step count, W + S > T, T < 1, a factor outside
-            [0, 1], another count_from, or an "exponential" or "constant" ramp from 0.
+            [0, 1], another count_from, more than 2**53 steps, or an "exponential" or "constant" ramp from 0.
 
     >>> schedule = Schedule(total_steps=30, warmup_steps=5)
     >>> [round(0.1 * schedule(step), 4) for step in range(7)]
@@ -98,12 +98,13 @@ class Schedule:
         """The factor of the peak LR for 0-based optimizer steps: a float for an int, an array for an array.
 
         Raises:
-            ValueError: if a step is negative or not a whole number.
+            ValueError: if a step is negative, not a whole number, or 2**64 or more.
         """
-        steps = np.asarray(step)
-        if steps.dtype.kind not in "iu" or (steps < 0).any():
-            raise ValueError(f"step must hold whole numbers of at least 0, got {step!r}")
-        steps = steps.astype(np.int64)  # a narrow integer type would overflow at the warmup's end
+        allowed = "a whole number from 0 to 2**64 - 1, or an array of them"
+        whole = array("step", step, allowed, "iu")
+        if (whole < 0).any():
+            raise refused("step", allowed, step)
+        steps = whole.astype(np.float64)  # no integer type holds all steps; exact up to total_steps
         factors = np.ones(steps.shape)
         in_warmup = steps < self.warmup_steps
         factors[in_warmup] = self._warmup((steps[in_warmup] + self.count_from) / max(self.warmup_steps, 1))
@@ -153,12 +154,13 @@ class Schedule:
         Raises:
             ValueError: if the text is not a JSON object of this class's fields, or a field is out of range.
         """
-        values = json.loads(text)
+        try:
+            values = json.loads(text)
+        except (TypeError, ValueError):
+            values = None
         known = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or "total_steps" not in values or not values.keys() <= known:
-            raise ValueError(
-                f"text must be a JSON object with total_steps and fields among {sorted(known)}, got {text!r}"
-            )
+            raise refused("text", f"a JSON object with total_steps and fields among {sorted(known)}", text)
         return cls(**values)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from warmup_course.checks import refused
 from warmup_course.data import Dataset
 from warmup_course.model import MLP
 from warmup_course.training import LOSSES, Loss, TrainConfig
@@ -104,6 +105,19 @@ class StackedModule:
             loss = loss + vmap(self.loss, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
             hits = hits + (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
         return loss / len(y), hits / len(y)
+
+
+def check_stackable(model: nn.Module, x: Tensor) -> None:
+    """ValueError unless the module, in training, can see rows (rows, ...) as one of a stack."""
+    parameters, buffers = (
+        {name: p.detach()[None] for name, p in found} for found in (model.named_parameters(), model.named_buffers())
+    )
+    try:
+        with torch.random.fork_rng():
+            vmap(lambda p, b, rows: functional_call(model, (p, b), (rows,)))(parameters, buffers, x[None])
+    except Exception as error:
+        allowed = "a module for torch.func.vmap: without randomness, .item() or branches on values"
+        raise refused("model", allowed, error) from error
 
 
 class StackedMLP:

@@ -15,10 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from warmup_course.checks import elements, function, instance, refused
 from warmup_course.data import batch_order
 from warmup_course.device import resolve_device
-from warmup_course.stacked import Stack, StackedMLP, kind_of_stack
-from warmup_course.training import TrainConfig, outcome
+from warmup_course.stacked import Stack, StackedMLP, StackedModule, check_stackable, kind_of_stack
+from warmup_course.training import TrainConfig, check_model, outcome
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,24 +65,34 @@ def sweep(
         epoch), and outcome; ``epoch_step`` is a coordinate of "epoch". What a diverged run did not reach is NaN.
 
     Raises:
-        ValueError: for an axis that is no such field or has no values, a combination that TrainConfig refuses, or a
-            model with dropout or batch statistics, whose runs would not be independent.
+        ValueError: for an axis that is no such field, has no values, or has one twice; a combination that TrainConfig
+            refuses; a model that ``train`` refuses, that has dropout or batch statistics, whose runs would not be
+            independent, or that torch.func.vmap cannot stack.
 
     >>> runs = sweep(TrainConfig(total_steps=46), peak_lr=[0.05, 0.1], seed=range(3))
     >>> runs.train_accuracy.dims, runs.train_accuracy.shape
     (('peak_lr', 'seed', 'epoch'), (2, 3, 2))
     """
+    instance("config", config, TrainConfig, "a TrainConfig")
+    function("progress", progress, or_none=True)
+    function("on_epoch", on_epoch, or_none=True)
+    if not axes:
+        raise refused("axes", f"a list of values for at least one of {', '.join(SWEEPABLE)}", axes)
     values = {name: _axis(name, values) for name, values in axes.items()}
-    if not values:
-        raise ValueError(f"axes must name at least one of {SWEEPABLE}")
     config = replace(config, device=str(resolve_device(config.device)))  # the same one wherever a stack is trained
     configs = [
         replace(config, **dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
     ]
+    for name, axis in values.items():
+        if len({getattr(c, name) for c in configs}) < len(axis):  # it would count the same runs more than once
+            raise refused(name, "a list with each value once", axis)
     model, data = config.make_model(), config.load_data()
     _refuse_shared_state(model)
+    check_model(model, data)
     kind = kind_of_stack(model, data)
+    if kind is StackedModule:
+        check_stackable(model, data.x_train[:2])
     run_size = sum(p.numel() for p in model.parameters()) + config.batch_size * data.x_train[0].numel()
     stack_bytes = GPU_BYTES if data.x_train.is_cuda else kind.BYTES
     stacks = _stacks(configs, at_most=max(1, stack_bytes // (run_size * data.x_train.element_size())))
@@ -189,10 +200,8 @@ def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig) 
 
 def _axis(name: str, values: Any) -> list[Any]:
     if name not in SWEEPABLE:
-        raise ValueError(f"axes must be among {SWEEPABLE}, which leave the shapes alone, got {name!r}")
-    if isinstance(values, str) or not isinstance(values, Iterable) or not (values := list(values)):
-        raise ValueError(f"{name} must be a list of values, got {values!r}")
-    return values
+        raise refused("axes", f"fields that leave the shapes alone, {', '.join(SWEEPABLE)}", name)
+    return elements(name, values)
 
 
 def _bar(steps: range) -> Iterable[int]:

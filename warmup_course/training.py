@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal, get_args
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from warmup_course import data as datasets
-from warmup_course.checks import one_of, real_number, whole_number
+from warmup_course.checks import MOST_SEED, array, function, instance, one_of, real_number, refused, whole_number
 from warmup_course.device import resolve_device
 from warmup_course.model import MLP
 from warmup_course.schedulers import Decay, Schedule, Warmup
@@ -61,8 +62,8 @@ class TrainConfig:
         peak_lr: the LR where the schedule's factor is 1.
         warmup_steps ... count_from: the fields of Schedule, here with constant decay as the default.
         lr_lambda: any other schedule, as a function of the step that gives the factor of peak_lr, as torch's
-            LambdaLR takes it. The fields of Schedule then keep their defaults.
-        seed: fixes the initial weights and the order of the batches.
+            LambdaLR takes it, but for the steps 0 to T - 1 alone. The fields of Schedule then keep their defaults.
+        seed: in [0, 2**63); fixes the initial weights and the order of the batches.
         trained_above: the training accuracy that counts as trained.
         evaluate: measure loss and accuracy over all rows after each "epoch", or at the "end" only, which is quicker.
         device: see resolve_device.
@@ -99,29 +100,30 @@ class TrainConfig:
         if not isinstance(self.data, datasets.Dataset):
             one_of("data", self.data, datasets.DATASETS)
         if not callable(self.model) or isinstance(self.model, nn.Module):
-            raise ValueError(f"model must be a function that makes a new model, got {self.model!r}")
+            raise refused("model", "a function that makes a new model", self.model)
         one_of("loss", self.loss, get_args(Loss))
         one_of("optimizer", self.optimizer, get_args(OptimizerName))
         one_of("evaluate", self.evaluate, get_args(Evaluate))
         one_of("dtype", self.dtype, (torch.float32, torch.float64))
         for name, most in {"momentum": 1, "trained_above": 1, "weight_decay": math.inf, "peak_lr": math.inf}.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), 0, most))
-        for name, least in {"seed": 0, "batch_size": 1}.items():
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, MOST_SEED))
+        object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, 1))
         if self.momentum and self.optimizer != "SGD":
             raise ValueError(f"momentum must be 0 for optimizer={self.optimizer!r}, got {self.momentum!r}")
         resolve_device(self.device)
+        function("lr_lambda", self.lr_lambda, or_none=True)
         self.schedule  # noqa: B018  (raises where its fields do not fit together)
 
-    @property
+    @cached_property
     def schedule(self) -> Callable[[Any], Any]:
         """The factor of the peak LR as a function of the step, or of an array of steps: a Schedule, or lr_lambda."""
         schedule = Schedule(**{f.name: getattr(self, f.name) for f in fields(Schedule)})
         if self.lr_lambda is None:
             return schedule
         if schedule != Schedule(self.total_steps, decay="constant"):
-            raise ValueError(f"lr_lambda must be None beside the fields of {schedule}, got {self.lr_lambda!r}")
-        return np.vectorize(self.lr_lambda, otypes=[float])
+            raise refused("lr_lambda", f"None beside the fields of {schedule}", self.lr_lambda)
+        return partial(_at, np.array([_factor(self.lr_lambda, step) for step in range(self.total_steps)]))
 
     def load_data(self) -> datasets.Dataset:
         """The data set on this run's device, in its dtype."""
@@ -133,12 +135,27 @@ class TrainConfig:
         with _global_generator, torch.random.fork_rng():
             torch.manual_seed(self.seed)
             model = self.model()
+        instance("model", model, nn.Module, "a function that makes a torch.nn.Module")
         return model.to(resolve_device(self.device), self.dtype)
 
     def make_optimizer(self, parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
         """This run's torch optimizer over ``parameters``."""
         options = {"momentum": self.momentum} if self.optimizer == "SGD" else {}
         return getattr(torch.optim, self.optimizer)(parameters, lr=lr, weight_decay=self.weight_decay, **options)
+
+
+def _factor(lr_lambda: Callable[[int], float], step: int) -> float:
+    """What the learner's function gives for one step."""
+    try:
+        factor = lr_lambda(step)
+    except Exception as error:
+        raise refused("lr_lambda", f"a function of all steps, at step {step} too", error) from error
+    return real_number(f"lr_lambda({step})", factor, 0)
+
+
+def _at(factors: npt.NDArray[np.float64], step: Any) -> Any:
+    """The factor at a step, or an array of them; torch's LambdaLR asks once more after the last update."""
+    return factors[np.minimum(step, len(factors) - 1)]
 
 
 @dataclass
@@ -180,12 +197,46 @@ def outcome(
     "diverged": some loss was not finite; "stalled": the last training accuracy is below 1.5 times chance; "trained": it
     is above ``trained_above``; "slow": it lies between.
 
+    Args:
+        finite: whether all losses of a run were finite; True or False, or an array of them.
+        train_accuracy: the last training accuracy, or NaN where there is none; of the same shape.
+        chance, trained_above: numbers in [0, 1].
+
+    Raises:
+        ValueError: for an argument that is none of these, or shapes that differ.
+
     >>> outcome([False, True, True, True], [0.1, 0.14, 0.5, 0.95], chance=0.1, trained_above=0.9)
     array(['diverged', 'stalled', 'slow', 'trained'], dtype='<U8')
     """
-    accuracy = np.asarray(train_accuracy)
-    conditions = [~np.asarray(finite), accuracy < 1.5 * chance, accuracy > trained_above]
+    real_number("chance", chance, 0, 1)
+    real_number("trained_above", trained_above, 0, 1)
+    all_finite = array("finite", finite, "True or False, or an array of them", "b")
+    accuracy = array("train_accuracy", train_accuracy)
+    if all_finite.shape != accuracy.shape:
+        raise ValueError(
+            f"finite and train_accuracy must have the same shape, got {all_finite.shape} and {accuracy.shape}"
+        )
+    conditions = [~all_finite, accuracy < 1.5 * chance, accuracy > trained_above]
     return np.select(conditions, ["diverged", "stalled", "trained"], default="slow")
+
+
+def check_model(model: nn.Module, data: datasets.Dataset) -> None:
+    """ValueError unless the model can learn the data: it has weights to train, and gives a number for each class."""
+    if not any(p.requires_grad for p in model.parameters()):
+        raise refused("model", "a module with parameters to train", model)
+    x, training = data.x_train[:2], model.training
+    wanted = f"a module from inputs {tuple(x.shape)} to outputs (rows, classes) for {data.n_classes} classes"
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            outputs = model.eval()(x)
+    except Exception as error:
+        raise refused("model", wanted, error) from error
+    finally:
+        model.train(training)
+    if not isinstance(outputs, Tensor):
+        raise refused("model", wanted, outputs)
+    if outputs.dim() != 2 or len(outputs) != len(x) or outputs.shape[1] < data.n_classes:
+        raise refused("model", wanted, tuple(outputs.shape))
 
 
 def train(
@@ -201,16 +252,21 @@ def train(
         on_start: is given the model and the optimizer before the first step, such as ``Probe.watch``.
 
     Raises:
-        ValueError: if batch_size exceeds the training rows.
+        ValueError: if an argument is none of these, batch_size exceeds the training rows, or the model does not fit
+            the data.
 
     >>> history = train(TrainConfig(total_steps=60, peak_lr=0.1, warmup_steps=20))
     >>> history.outcome, round(history.lr[0], 6), len(history.batch_loss), history.epoch_step
     ('trained', 0.005, 60, [23, 46, 60])
     """
+    instance("config", config, TrainConfig, "a TrainConfig")
+    function("progress", progress)
+    function("on_start", on_start, or_none=True)
     data = config.load_data()
     loader = data.train_loader(config.batch_size, config.seed)
     loss_function = LOSSES[config.loss]
     model = config.make_model()
+    check_model(model, data)
     optimizer = config.make_optimizer(model.parameters(), lr=config.peak_lr)
     schedule = config.schedule
     scheduler = LambdaLR(optimizer, lambda step: float(schedule(step)))

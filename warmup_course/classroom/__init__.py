@@ -5,7 +5,7 @@ from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, Stab
 from warmup_course.classroom.exercises import exercise
 from warmup_course.classroom.inside_lab import InsideLab
 from warmup_course.classroom.labs import SliderLab
-from warmup_course.classroom.lesson import Lesson, begin
+from warmup_course.classroom.lesson import Lesson, Number, begin
 from warmup_course.classroom.progress import progress_table, results_page
 from warmup_course.classroom.quiz import quiz
 from warmup_course.classroom.training_lab import TrainingLab
@@ -13,6 +13,7 @@ from warmup_course.classroom.training_lab import TrainingLab
 __all__ = [
     "InsideLab",
     "Lesson",
+    "Number",
     "QuadraticLab",
     "ScheduleLab",
     "SliderLab",

@@ -22,8 +22,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from warmup_course.checks import real_number, whole_number
+from warmup_course.checks import elements, instance, one_of, pair, real_number, text, whole_number
 from warmup_course.classroom import plots
+from warmup_course.classroom.cards import check_goal
 from warmup_course.export import Library, to_code
 from warmup_course.schedulers import Schedule
 
@@ -73,8 +74,7 @@ class BrowserLab(anywidget.AnyWidget):
         reached: Callable[[Self], bool] | None = None,
         **traits: Any,
     ) -> None:
-        if (goal is None) != (reached is None):
-            raise ValueError(f"goal and reached must be given together, got goal={goal!r}, reached={reached!r}")
+        check_goal(goal, reached)
         super().__init__(settings=settings, defaults=settings, goal=goal or "", **traits)
         if reached is not None:
             is_reached = reached  # mypy forgets in a closure what was checked outside
@@ -116,6 +116,7 @@ class BrowserLab(anywidget.AnyWidget):
 # ---- Schedules ----
 
 MOST_STEPS = 100_000  # more would not follow the finger
+PEAK_LRS = (1e-6, 100.0)
 CLIMBS = {
     "linear": "A straight climb over",
     "cosine": "An S-shaped climb over",
@@ -156,8 +157,8 @@ class ScheduleLab(BrowserLab):
         reached: called with this lab whenever its settings change.
 
     Raises:
-        ValueError: for a peak LR or a number of steps out of range, compare_peak_lr without compare, or one of goal and
-            reached without the other.
+        ValueError: for what is no Schedule, a peak LR or a number of steps out of range, compare_peak_lr without
+            compare, or one of goal and reached without the other.
 
     >>> lab = ScheduleLab(Schedule(30, 5), 0.1, goal="20 warmup steps", reached=lambda lab: lab.schedule(18) < 1)
     >>> lab.settings = {**lab.settings, "warmup_steps": 20}
@@ -181,6 +182,11 @@ end_factor=0.0, count_from=1), True)
         goal: str | None = None,
         reached: Callable[["ScheduleLab"], bool] | None = None,
     ) -> None:
+        instance("schedule", schedule, Schedule, "a Schedule")
+        if compare is not None:
+            instance("compare", compare, Schedule, "a Schedule or None")
+        if compare_peak_lr is not None:
+            real_number("compare_peak_lr", compare_peak_lr, *PEAK_LRS)
         if compare is None and compare_peak_lr is not None:
             raise ValueError(f"compare_peak_lr must be None without compare, got {compare_peak_lr!r}")
         settings: dict[str, Any] = {**asdict(schedule), "peak_lr": peak_lr, "compared": None}
@@ -200,9 +206,8 @@ end_factor=0.0, count_from=1), True)
 
     def _check(self, settings: dict[str, Any]) -> None:
         for schedule, peak_lr in (_arm(settings), *([_arm(settings["compared"])] if settings["compared"] else [])):
-            real_number("peak_lr", peak_lr, 1e-6, 100)
-            if schedule.total_steps > MOST_STEPS:
-                raise ValueError(f"total_steps must be at most {MOST_STEPS}, got {schedule.total_steps}")
+            real_number("peak_lr", peak_lr, *PEAK_LRS)
+            whole_number("total_steps", schedule.total_steps, 1, MOST_STEPS)
 
     @property
     def schedule(self) -> Schedule:
@@ -368,14 +373,9 @@ class QuadraticLab(BrowserLab):
         goal: str | None = None,
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:
-        start = [1.0] * len(curvatures) if start is None else start
-        settings = {
-            "lr": lr,
-            "momentum": momentum,
-            "curvatures": list(curvatures),
-            "start": list(start),
-            "steps": steps,
-        }
+        curvatures = elements("curvatures", curvatures, "one or two numbers")
+        start = [1.0] * len(curvatures) if start is None else elements("start", start, "one or two numbers")
+        settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures, "start": start, "steps": steps}
         super().__init__(settings, goal=goal, reached=reached, limits=LIMITS)
 
     def _check(self, settings: dict[str, Any]) -> None:
@@ -385,10 +385,9 @@ class QuadraticLab(BrowserLab):
                 f"got {settings['curvatures']} and {settings['start']}"
             )
         for name, (least, most) in LIMITS.items():
-            for value in np.atleast_1d(settings[name]).tolist():
+            for value in settings[name] if name in ("curvatures", "start") else [settings[name]]:
                 real_number(name, value, least, most)
-        if whole_number("steps", settings["steps"], 1) > 1000:
-            raise ValueError(f"steps must be at most 1000, got {settings['steps']}")
+        whole_number("steps", settings["steps"], 1, 1000)
 
     @property
     def lr(self) -> float:
@@ -480,8 +479,9 @@ class StabilityLab(BrowserLab):
         self._runs = _sorted_runs(runs)
         rates, ramps = self._runs.peak_lr.to_numpy().tolist(), self._runs.warmup_steps.to_numpy().tolist()
         seeds = self._runs.seed.size
-        self._title = f"Networks that train, of {seeds}" if title is None else title
-        lr, warmup = (rates[len(rates) // 2], ramps[len(ramps) // 2]) if chosen is None else chosen
+        self._title = f"Networks that train, of {seeds}" if title is None else text("title", title)
+        middle = rates[len(rates) // 2], ramps[len(ramps) // 2]
+        lr, warmup = middle if chosen is None else pair("chosen", chosen, "a peak LR and a warmup length")
         data = {
             "title": self._title,
             "peak_lr": rates,
@@ -498,9 +498,7 @@ class StabilityLab(BrowserLab):
 
     def _check(self, settings: dict[str, Any]) -> None:
         for name, value in settings.items():
-            among = self._runs[name].to_numpy().tolist()
-            if value not in among:
-                raise ValueError(f"{name} must be one of {among}, got {value!r}")
+            one_of(name, value, self._runs[name].to_numpy().tolist())
 
     @property
     def chosen(self) -> tuple[float, int]:
@@ -553,8 +551,5 @@ class StabilityLab(BrowserLab):
 def _sorted_runs(runs: "xr.Dataset") -> "xr.Dataset":
     """The losses and outcomes of a sweep with rising LRs and warmup lengths, dimensions in the order of the map."""
     grid = ("peak_lr", "warmup_steps", "seed")
-    for name, needed in {"outcome": grid, "batch_loss": (*grid, "step")}.items():
-        if name not in runs or set(runs[name].dims) != set(needed):
-            got = runs[name].dims if name in runs else "no such variable"
-            raise ValueError(f"runs must have {name} with the dimensions {needed}, got {got}")
+    plots.check_runs("runs", runs, outcome=grid, batch_loss=(*grid, "step"))
     return runs[["outcome", "batch_loss"]].sortby(["peak_lr", "warmup_steps"]).transpose(*grid, "step")

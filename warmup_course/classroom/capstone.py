@@ -10,9 +10,10 @@ import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 
-from warmup_course.checks import one_of, whole_number
+from warmup_course.checks import instance, one_of, refused, shown, whole_number
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
+from warmup_course.classroom.lesson import FIRST_FREE_SEED
 from warmup_course.classroom.predictions import WIDE_BUTTON
 from warmup_course.model import ConvNet
 from warmup_course.schedulers import Schedule
@@ -37,7 +38,8 @@ TASK = TrainConfig(
 BASELINE = (0.022, Schedule(TASK.total_steps, decay="constant"))
 BEST = (0.35, Schedule(TASK.total_steps, 96, decay="linear"))
 
-HELD_OUT_SEEDS = range(4_000_000, 4_000_008)  # no lesson of a notebook seed below 4000 uses them
+# No notebook seed reaches them, and no search is to have seen them.
+HELD_OUT_SEEDS = range(FIRST_FREE_SEED, FIRST_FREE_SEED + 8)
 
 
 @cache
@@ -52,6 +54,12 @@ def held_out_accuracy(lrs: tuple[float, ...]) -> npt.NDArray[np.float64]:
     task = replace(TASK, data="waveforms_held_out", device="cpu", peak_lr=1.0, lr_lambda=lrs.__getitem__)
     runs = sweep(task, progress=iter, seed=HELD_OUT_SEEDS)
     return runs.valid_accuracy.isel(epoch=-1).to_numpy().astype(float)
+
+
+def _plainly(value: Any) -> str:
+    """A value or a list of values, however its numbers were written."""
+    plain = [np.asarray(one).tolist() for one in value] if isinstance(value, list) else np.asarray(value).tolist()
+    return shown(plain, most=10**9)
 
 
 class OverBudgetError(ValueError):
@@ -73,7 +81,7 @@ class Budget(Card):
         steps: how many there are.
 
     Raises:
-        ValueError: for steps below 1.
+        ValueError: for what is no TrainConfig, or steps below 1.
 
     >>> budget = Budget(TASK, 1000)
     >>> runs = budget.sweep(peak_lr=[0.01, 0.02], seed=[0], total_steps=30)
@@ -83,7 +91,8 @@ class Budget(Card):
     """
 
     def __init__(self, task: TrainConfig, steps: int) -> None:
-        self.task, self.steps = task, whole_number("steps", steps, 1)
+        instance("task", task, TrainConfig, "a TrainConfig")
+        self.task, self.steps = task, whole_number("steps", steps, 1, 2**31 - 1)  # what the bar can show
         self.bar, self.status = widgets.IntProgress(max=steps, layout={"width": "20em"}), Status()
         self._paid: dict[str, int] = {}  # sweep -> steps
         self._number = 1  # of budgets begun
@@ -107,7 +116,7 @@ class Budget(Card):
 
         Raises:
             OverBudgetError: if it needs more steps than are left; nothing is trained then.
-            ValueError: for any other name, or what ``sweep`` refuses.
+            ValueError: for any other name, a seed that the held-out comparison uses, or what ``sweep`` refuses.
         """
         allowed = ["peak_lr", "seed", *(field.name for field in fields(Schedule))]
         for name in values:
@@ -116,12 +125,14 @@ class Budget(Card):
             n: list(v) for n, v in values.items() if isinstance(v, Iterable) and not isinstance(v, str)
         }
         config = replace(self.task, **{name: value for name, value in values.items() if name not in axes})
+        if not axes:
+            raise refused("values", "at least one list, such as peak_lr=[0.01, 0.02]", values)
+        for seed in axes.get("seed", [config.seed]):
+            if seed in HELD_OUT_SEEDS:
+                raise refused("seed", f"none of the held-out ones, {HELD_OUT_SEEDS[0]} to {HELD_OUT_SEEDS[-1]}", seed)
         runs = math.prod(map(len, axes.values()))
         cost = runs * config.total_steps
-        # Plain numbers, however they were written.
-        what = ", ".join(
-            f"{name}={np.asarray(axes.get(name, value)).tolist()}" for name, value in sorted(values.items())
-        )
+        what = ", ".join(f"{name}={_plainly(axes.get(name, value))}" for name, value in sorted(values.items()))
         said = f"{runs} run{'s' * (runs != 1)}"
         if what not in self._paid and cost > self.left:
             raise OverBudgetError(

@@ -9,6 +9,7 @@ import anywidget
 import ipywidgets as widgets
 import mistune
 
+from warmup_course.checks import function, shown, text
 from warmup_course.classroom.store import StoreError
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
@@ -128,6 +129,15 @@ def lettered(texts: Sequence[str]) -> str:
 def rendered(markdown: str) -> widgets.HTMLMath:
     """Markdown with code and $formulas$ as a widget."""
     return widgets.HTMLMath(to_html(markdown), layout={"margin": "2px 2px 0.5em 2px"})
+
+
+def check_goal(goal: str | None, reached: Callable[..., bool] | None) -> None:
+    """ValueError unless both are None, or a text and a function."""
+    if (goal is None) != (reached is None):
+        raise ValueError(f"goal and reached must be given together, got goal={shown(goal)}, reached={shown(reached)}")
+    if goal is not None:
+        text("goal", goal)
+    function("reached", reached, or_none=True)
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:

@@ -10,7 +10,8 @@ from typing import Any, Self
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from warmup_course.classroom.cards import Status
+from warmup_course.checks import function, pair, positive_number, refused
+from warmup_course.classroom.cards import Status, check_goal
 from warmup_course.classroom.picture import Picture
 
 
@@ -39,8 +40,7 @@ class Lab(widgets.VBox):
         reached: Callable[[Self], bool] | None = None,
         more: tuple[widgets.Widget, ...] = (),
     ) -> None:
-        if (goal is None) != (reached is None):
-            raise ValueError(f"goal and reached go together, got goal={goal!r}, reached={reached!r}")
+        check_goal(goal, reached)
         self.controls, self.picture, self.status = dict(controls), picture, Status()
         self._goal, self._reached, self._goal_line = goal, reached, Status()
         self._defaults = self.values
@@ -100,6 +100,10 @@ class SliderLab(Lab):
         figsize: of the figure, in inches of 72 pixels.
         goal, reached: see Lab.
         controls: one ipywidgets control for each argument.
+
+    Raises:
+        ValueError: for a draw that is no function, a figsize that is not two positive numbers, a control that is no
+            widget with a value, or one of goal and reached without the other.
     """
 
     def __init__(
@@ -111,8 +115,13 @@ class SliderLab(Lab):
         reached: Callable[["SliderLab"], bool] | None = None,
         **controls: widgets.Widget,
     ) -> None:
+        function("draw", draw)
+        width, height = (positive_number("figsize", side) for side in pair("figsize", figsize))
+        for name, control in controls.items():
+            if not isinstance(control, widgets.Widget) or not control.has_trait("value"):
+                raise refused(name, "an ipywidgets control", control)
         self._draw = draw
-        super().__init__(controls, Picture(figsize), "what follows from them", goal=goal, reached=reached)
+        super().__init__(controls, Picture((width, height)), "what follows from them", goal=goal, reached=reached)
         self.on_move()
 
     def on_move(self) -> None:

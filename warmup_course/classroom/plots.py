@@ -1,4 +1,7 @@
-"""The course's figures. Each function draws into the axes it is given, or into a new figure."""
+"""The course's figures. Each function draws into the axes it is given, or into a new figure.
+
+All raise a ValueError for an argument that cannot be drawn, and draw nothing then.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
@@ -10,6 +13,7 @@ import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
 
+from warmup_course.checks import array, elements, instance, real_number, refused, text, whole_number
 from warmup_course.schedulers import Schedule
 
 if TYPE_CHECKING:
@@ -51,12 +55,37 @@ def use_course_style() -> None:
     )
 
 
+def check_runs(name: str, runs: Any, **dims: tuple[str, ...]) -> None:
+    """ValueError unless ``runs`` is a sweep's result in which these variables have these dimensions, in any order."""
+    import xarray as xr
+
+    instance(name, runs, xr.Dataset, "a sweep's result")
+    for variable, needed in dims.items():
+        got = runs[variable].dims if variable in runs else None
+        if got is None or set(got) != set(needed):
+            raise refused(name, f"a sweep's result whose {variable} has the dimensions {needed}", got)
+
+
+def _named(name: str, series: Any) -> Mapping[str, Any]:
+    if not isinstance(series, Mapping) or not series:
+        raise refused(name, "a dict by labels, not empty", series)
+    return series
+
+
+def _axes(ax: Axes | None, title: str, figsize: tuple[float, float] | None = None) -> Axes:
+    """These axes, or those of a new figure."""
+    instance("title", title, str, "a text")
+    instance("ax", ax, Axes | None, "matplotlib's Axes or None")
+    return ax or plt.subplots(figsize=figsize)[1]
+
+
 def arm_looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     """A colour and a line style for each label; the arm called "no warmup" has the same ones in every figure.
 
     >>> arm_looks(["32 warmup steps", "no warmup"])["no warmup"]
     {'color': '#D55E00', 'linestyle': '--'}
     """
+    labels = [text("labels", label) for label in elements("labels", labels, least=0)]
     colours = cycle(colour for colour in COLOURS if colour != WITHOUT_WARMUP)
     styles = cycle(style for style in LINE_STYLES if style != "--")
     without = {"color": WITHOUT_WARMUP, "linestyle": "--"}
@@ -68,13 +97,16 @@ def arm_looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def warmup_label(steps: int) -> str:
     """What an arm is called: "no warmup" or "32 warmup steps"."""
-    return f"{steps} warmup steps" if steps else "no warmup"
+    return f"{steps} warmup steps" if whole_number("steps", steps, 0) else "no warmup"
 
 
 def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax: Axes | None = None) -> None:
     """The LR of each schedule over its steps, as dots where there are few."""
-    ax = ax or plt.subplots()[1]
-    looks = arm_looks(schedules)
+    for schedule in _named("schedules", schedules).values():
+        instance("schedules", schedule, Schedule, "Schedules by their labels")
+    real_number("peak_lr", peak_lr, 0)
+    ax = _axes(ax, title)
+    looks = arm_looks(list(schedules))
     for label, schedule in schedules.items():
         steps = np.arange(schedule.total_steps)
         marker = "o" if len(steps) <= 40 else None
@@ -85,9 +117,10 @@ def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax:
 
 def traces(meant: npt.ArrayLike, used: npt.ArrayLike, title: str, ax: Axes | None = None) -> None:
     """The LRs that were used, as dots, beside those that were meant, as a dashed line. A crashed run has fewer."""
-    ax = ax or plt.subplots(figsize=(8, 2.7))[1]
-    ax.plot(np.asarray(meant), color="0.45", linestyle="--", label="meant")
-    ax.plot(np.asarray(used), "o", color=WITHOUT_WARMUP, markersize=5, label="used")
+    meant, used = array("meant", meant), array("used", used)
+    ax = _axes(ax, title, figsize=(8, 2.7))
+    ax.plot(meant, color="0.45", linestyle="--", label="meant")
+    ax.plot(used, "o", color=WITHOUT_WARMUP, markersize=5, label="used")
     ax.set(title=title, xlabel="optimizer step", ylabel="learning rate")
     ax.margins(y=0.12)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -100,8 +133,10 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
         arms: label -> runs of a sweep with the dimensions "seed" and "step"; see arm_looks for the labels.
         title: the figure's message.
     """
-    ax = ax or plt.subplots()[1]
-    for label, look in arm_looks(arms).items():
+    for runs in _named("arms", arms).values():
+        check_runs("arms", runs, outcome=("seed",), batch_loss=("seed", "step"))
+    ax = _axes(ax, title)
+    for label, look in arm_looks(list(arms)).items():
         runs = arms[label]
         for seed in runs.seed:
             loss = runs.batch_loss.sel(seed=seed).to_numpy()
@@ -122,10 +157,11 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
 
 def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> None:
     """The number of seeds that train against the peak LR, one line for each warmup length of the sweep."""
-    ax = ax or plt.subplots()[1]
+    check_runs("runs", runs, outcome=("peak_lr", "warmup_steps", "seed"))
+    ax = _axes(ax, title)
     trained = (runs.outcome == "trained").sum("seed")
     labels = {warmup_label(steps): steps for steps in runs.warmup_steps.to_numpy()}
-    for label, look in arm_looks(labels).items():
+    for label, look in arm_looks(list(labels)).items():
         counts = trained.sel(warmup_steps=labels[label])
         ax.plot(runs.peak_lr, counts, marker="o", label=label, **look)
     ax.set_xscale("log", base=2)
@@ -137,7 +173,8 @@ def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> Non
 
 def stability_map(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> None:
     """The number of seeds that train, for each peak LR (down) and warmup length (across) of a sweep."""
-    ax = ax or plt.subplots(figsize=(7, 0.45 * runs.peak_lr.size + 1.6))[1]
+    check_runs("runs", runs, outcome=("peak_lr", "warmup_steps", "seed"))
+    ax = _axes(ax, title, figsize=(7, 0.45 * runs.peak_lr.size + 1.6))
     trained = (runs.outcome == "trained").sum("seed").transpose("peak_lr", "warmup_steps").to_numpy()
     seeds = runs.seed.size
     ax.imshow(trained, cmap="cividis", vmin=0, vmax=seeds, aspect="auto")
@@ -157,7 +194,8 @@ def outcome_shares(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> No
         runs: a sweep with the dimensions "peak_lr" and "seed".
         title: the figure's message.
     """
-    ax = ax or plt.subplots()[1]
+    check_runs("runs", runs, outcome=("peak_lr", "seed"))
+    ax = _axes(ax, title)
     places, below = np.arange(runs.peak_lr.size), np.zeros(runs.peak_lr.size, dtype=int)
     for name, (colour, hatch) in OUTCOME_LOOKS.items():
         counts = (runs.outcome == name).sum("seed").to_numpy()
@@ -181,8 +219,12 @@ def by_epoch(
     Args:
         first: the epoch of the first number; 0 where it was taken before training.
     """
-    ax = ax or plt.subplots()[1]
-    looks = arm_looks(series)
+    for values in _named("series", series).values():
+        array("series", values, "numbers by their labels")
+    text("ylabel", ylabel)
+    whole_number("first", first, 0)
+    ax = _axes(ax, title)
+    looks = arm_looks(list(series))
     for label, values in series.items():
         epochs = np.arange(first, len(values) + first)
         marker = "o" if len(values) <= 20 else None
@@ -201,8 +243,13 @@ def descent_path(path: npt.ArrayLike, curvatures: Sequence[float], title: str, a
             of level lines, with a cross at the minimum.
         curvatures: one for each weight.
     """
-    ax = ax or plt.subplots()[1]
-    path = np.asarray(path, dtype=float)
+    path = array("path", path).astype(float)
+    curvatures = [real_number("curvatures", curvature, 0) for curvature in elements("curvatures", curvatures)]
+    if path.ndim != 2 or not len(path) or path.shape[1] not in (1, 2):
+        raise refused("path", "an array (steps + 1, 1) or (steps + 1, 2)", path)
+    if len(curvatures) != path.shape[1]:
+        raise refused("curvatures", f"as many as there are weights, {path.shape[1]}", curvatures)
+    ax = _axes(ax, title)
     reach = 1.6 * np.abs(path[0]).max()
     line = np.linspace(-reach, reach, 121)
     if path.shape[1] == 1:

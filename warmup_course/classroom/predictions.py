@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from warmup_course.checks import one_of
+from warmup_course.checks import elements, one_of, refused, text
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Choices, FrontEnd, Status, lettered, remembered, rendered
 
+SEVERAL = "from 2 to 26 different texts"
 WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
 
 
@@ -17,25 +18,23 @@ class Prediction(Card):
     Args:
         lesson: the name of the lesson's file, such as "03_linear_warmup".
         question: Markdown; it is the key under which the answer is kept.
-        choices: Markdown, at least two different ones.
+        choices: Markdown, from two to 26 different ones: each has a letter.
 
     Raises:
-        ValueError: for an empty question, or fewer than two different choices.
+        ValueError: for an empty question, or choices that are not from two to 26 different texts.
     """
 
     def __init__(self, lesson: str, question: str, choices: Sequence[str]) -> None:
-        if not question.strip():
-            raise ValueError(f"question must be a text, got {question!r}")
-        if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
-            raise ValueError(f"choices must be at least two different texts, got {choices!r}")
-        self.lesson, self.question, self.choices = lesson, question, tuple(choices)
+        self.lesson, self.question = text("lesson", lesson), text("question", question)
+        self.choices = tuple(text("choices", choice) for choice in elements("choices", choices, SEVERAL))
+        if not 2 <= len(self.choices) <= 26 or len(set(self.choices)) < len(self.choices):
+            raise refused("choices", SEVERAL, choices)
         self.locked: str | None = None
         self.choice_buttons, self.status = Choices(self.choices), Status()
         self.lock_button = widgets.Button(description="Lock my prediction", layout=WIDE_BUTTON)
         self.lock_button.on_click(lambda _: self._lock())
         rows = [rendered(f"**Predict.** {question}"), self.choice_buttons, self.lock_button, self.status]
-        text = f"**Predict.** {question}\n\n{lettered(self.choices)}"
-        super().__init__([*rows, FrontEnd(self._recall)], text)
+        super().__init__([*rows, FrontEnd(self._recall)], f"**Predict.** {question}\n\n{lettered(self.choices)}")
 
     def _lock(self) -> None:
         if not self.choice_buttons.chosen:
@@ -73,9 +72,10 @@ class Prediction(Card):
             measured: what came out, in words with numbers.
 
         Raises:
-            ValueError: if ``choice`` is none of the choices.
+            ValueError: if ``choice`` is none of the choices, or ``measured`` is no text.
         """
         one_of("choice", choice, self.choices)
+        text("measured", measured)
         status, answer = Status(), choice.rstrip(".")
         button = widgets.Button(description="Compare with my prediction", layout=WIDE_BUTTON)
 

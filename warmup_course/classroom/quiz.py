@@ -24,15 +24,21 @@ def quizzes() -> list[str]:
     return sorted(path.stem for path in QUIZZES.glob("*.yaml") if path.stem != "schema")
 
 
-@cache
 def load(lesson: str) -> dict[str, Any]:
     """The title, minutes and questions of a lesson or of the final quiz, as its file has them.
 
     Raises:
         ValueError: if there is no quiz of that name.
+        yaml.YAMLError: if its file is damaged; the message names the file.
     """
     one_of("lesson", lesson, quizzes())
-    quiz: dict[str, Any] = yaml.safe_load((QUIZZES / f"{lesson}.yaml").read_text("utf-8"))
+    return _read(lesson)
+
+
+@cache
+def _read(lesson: str) -> dict[str, Any]:
+    with open(QUIZZES / f"{lesson}.yaml", encoding="utf-8") as file:  # its name comes into the parser's messages
+        quiz: dict[str, Any] = yaml.safe_load(file)
     return quiz
 
 

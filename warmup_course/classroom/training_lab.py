@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 
-from warmup_course.checks import one_of, real_number, whole_number
+from warmup_course.checks import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
 from warmup_course.classroom import plots
+from warmup_course.classroom.cards import check_goal
 from warmup_course.classroom.labs import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.model import MLP
@@ -49,7 +50,8 @@ class TrainingLab(Lab):
         goal, reached: see Lab; the runs of both arms are in the lab's ``runs``.
 
     Raises:
-        ValueError: for a first position that no control can take, or no seeds.
+        ValueError: for what is no TrainConfig, a first position that no control can take, or seeds that are not at
+            least one, each once.
     """
 
     def __init__(
@@ -62,16 +64,17 @@ class TrainingLab(Lab):
         goal: str | None = None,
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
-        if not seeds:
-            raise ValueError("seeds must have at least one seed, got none")
+        instance("config", config, TrainConfig, "a TrainConfig")
+        check_goal(goal, reached)
+        seeds = [whole_number("seeds", seed, 0, MOST_SEED) for seed in elements("seeds", seeds)]
+        if len(set(seeds)) < len(seeds):
+            raise refused("seeds", "a list with each seed once", seeds)
         real_number("peak_lr", config.peak_lr, LOWEST_LR, HIGHEST_LR)
         one_of("batch_size", config.batch_size, BATCH_SIZES)
         one_of("optimizer", config.optimizer, ("SGD", "Adam"))
-        if whole_number("warmup_steps", warmup_steps, 1) > config.total_steps:
-            raise ValueError(f"warmup_steps must be at most total_steps = {config.total_steps}, got {warmup_steps}")
-        if whole_number("hidden_layers", hidden_layers, 0) > MOST_LAYERS:
-            raise ValueError(f"hidden_layers must be at most {MOST_LAYERS}, got {hidden_layers}")
-        self._config, self._seeds = config, list(seeds)
+        whole_number("warmup_steps", warmup_steps, 1, config.total_steps)
+        whole_number("hidden_layers", hidden_layers, 0, MOST_LAYERS)
+        self._config, self._seeds = config, seeds
         self._panels = _Panels(config.total_steps)
         self._lock = threading.Lock()
         self._wanted: dict[str, Any] | None = None

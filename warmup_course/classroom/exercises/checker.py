@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from IPython.display import Markdown, display
 
+from warmup_course.checks import shown
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
 
@@ -62,6 +63,8 @@ class Exercise:
             self.state, said = NOT_ATTEMPTED, "Put your answer where the `...` is, and run this cell again."
         except NotYet as reason:
             self.state, said = NOT_YET, str(reason)
+        except (Exception, SystemExit) as error:  # such as an object that cannot be turned into a number
+            self.state, said = NOT_YET, f"Your answer cannot be judged: it stops with {said_by(error)}."
         status, state = Status(), self.state
         text = f"**{SIGNS[state]} {state.capitalize()}.** {said}"
         status.say(text)
@@ -85,12 +88,20 @@ class Exercise:
 
 def source_of(answer: Any) -> str:
     """A function's source, or a value as it would be typed."""
-    if inspect.isfunction(answer):
-        try:
-            return inspect.getsource(answer).strip()
-        except (OSError, TypeError):  # not typed into a cell or a file
-            return answer.__name__
-    return repr(answer)
+    if not inspect.isfunction(answer):
+        return shown(answer, 10_000)
+    try:
+        return inspect.getsource(answer).strip()
+    except (OSError, TypeError):  # not typed into a cell or a file
+        return answer.__name__
+
+
+def said_by(error: BaseException) -> str:
+    """An error's type and words, where it has any."""
+    try:
+        return f"`{type(error).__name__}: {error}`"
+    except Exception:
+        return f"`{type(error).__name__}`"
 
 
 def run(answer: Any, *arguments: Any) -> Any:
@@ -102,13 +113,13 @@ def run(answer: Any, *arguments: Any) -> Any:
     """
     if answer is None or answer is ...:
         raise NotAttempted
-    shown = ", ".join(map(short, arguments))
+    inputs = ", ".join(map(short, arguments))
     if not callable(answer):
         raise NotYet(f"This should be a function; it is {short(answer)}.")
     try:
         result = answer(*arguments)
-    except Exception as error:
-        raise NotYet(f"For ({shown}) your function stops with `{type(error).__name__}: {error}`.") from error
+    except (Exception, SystemExit) as error:
+        raise NotYet(f"For ({inputs}) your function stops with {said_by(error)}.") from error
     if result is None or result is ...:
         raise NotAttempted
     return result
@@ -130,7 +141,7 @@ def short(value: Any) -> str:
     """A value in one line."""
     if isinstance(value, torch.Tensor) and value.dim():
         return f"a tensor of shape {tuple(value.shape)}"
-    return f"`{value!r}`" if len(repr(value)) < 60 else f"`{repr(value)[:57]}...`"
+    return f"`{shown(value, 60)}`"
 
 
 def close(got: float, expected: float) -> bool:
