@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from warmup_course.checks import array, one_of, real_number, refused, whole_number
+from warmup_course.checks import array, instance, one_of, real_number, refused, whole_number
 
 Warmup = Literal["linear", "cosine", "exponential", "constant"]
 Decay = Literal["constant", "cosine", "linear", "sqrt"]
@@ -193,10 +193,9 @@ def lambda_lr(optimizer: Optimizer, schedule: Callable[[int], float]) -> LambdaL
     >>> round(optimizer.param_groups[0]["lr"], 6)
     0.02
     """
-    if not isinstance(optimizer, Optimizer):
-        raise ValueError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
+    instance("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
     if not callable(schedule):
-        raise ValueError(f"schedule must be a Schedule or a function of the optimizer step, got {schedule!r}")
+        raise refused("schedule", "a Schedule or a function of the optimizer step", schedule)
     _factor(schedule, 0)  # an error here leaves the optimizer as it was
     return _ResumableLambdaLR(optimizer, schedule)
 
@@ -231,7 +230,7 @@ class _ResumableLambdaLR(LambdaLR):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if not isinstance(state_dict, dict) or not {"last_epoch", "base_lrs", "lr_lambdas"} <= state_dict.keys():
-            raise ValueError(f"state_dict must be one that this kind of scheduler gave, got {state_dict!r}")
+            raise refused("state_dict", "one that this kind of scheduler gave", state_dict)
         saved = state_dict.get("schedule_json")
         if saved != self.schedule_json:
             raise ValueError(
