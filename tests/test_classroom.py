@@ -1,6 +1,7 @@
 """What the notebooks use beside the training: seeds, claims and figures."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ import xarray as xr
 from warmup_course import Schedule
 from warmup_course.classroom import Number, begin, plots
 from warmup_course.classroom.capstone import HELD_OUT_SEEDS, TASK, Budget
+from warmup_course.evidence import Evidence, write_csv
 
 mpl.use("agg")
 
@@ -108,9 +110,25 @@ def test_a_claim_that_holds_is_ticked(holds: object, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("holds", [False, np.False_, np.nan < 1, xr.DataArray(np.nan) > 0.9])
-def test_a_claim_that_fails_stops_the_lesson(holds: object) -> None:
+def test_a_claim_that_fails_stops_a_lesson_that_is_checked(holds: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARMUP_COURSE_STRICT", "1")
     with pytest.raises(AssertionError, match="it holds"):
         begin("03_linear_warmup", device="cpu", seed=0).claim("it holds", holds)
+
+
+@pytest.mark.parametrize(("statement", "known"), [("rare, so", " (at 39 of 40 other seeds it does)"), ("new", "")])
+def test_a_learner_is_told_how_often_a_failing_claim_holds(
+    statement: str, known: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WARMUP_COURSE_STRICT", raising=False)
+    rows = [
+        Evidence(lesson, "rare, so", held, 40, None, None, None, None)
+        for lesson, held in (("02_high_lr_instability", 7), ("03_linear_warmup", 39))
+    ]
+    write_csv(rows, tmp_path / "evidence.csv")
+    monkeypatch.setattr("warmup_course.classroom.lesson.EVIDENCE", [tmp_path / "none.csv", tmp_path / "evidence.csv"])
+    begin("03_linear_warmup", device="cpu", seed=0).claim(statement, False)
+    assert capsys.readouterr().out.splitlines()[-1] == f"✘ does not hold at this seed: {statement}{known}"
 
 
 def test_at_other_parameters_a_failing_claim_only_says_so(capsys: pytest.CaptureFixture[str]) -> None:
