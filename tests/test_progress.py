@@ -191,8 +191,9 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
         patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
         table, button, status, front_end = parts(progress_table())
     assert Cells(table.value).rows == NOTHING_DONE
-    assert status.value == ""
+    assert "<strong>Refresh</strong> reads your answers" in status.value
     is_shown(front_end)
+    assert "reads your answers" not in status.value
     assert [row[-1] for row in Cells(table.value).rows[1:]] == ["done", "done"]
     assert "2 of 2 done." in status.value
     store.reset()

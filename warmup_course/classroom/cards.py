@@ -8,6 +8,7 @@ from typing import Any
 import anywidget
 import ipywidgets as widgets
 import mistune
+from IPython import get_ipython
 
 from warmup_course.classroom.store import StoreError
 
@@ -36,14 +37,37 @@ class FrontEnd(anywidget.AnyWidget):
         self.on_msg(lambda *_: on_shown())
 
 
-class Card(widgets.VBox):
-    """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown)."""
+def asked_by_a_person() -> bool:
+    """Whether the cell that runs was sent by a front end in which a person works, such as JupyterLab or VS Code.
 
-    def __init__(self, children: Sequence[widgets.Widget], text: str) -> None:
-        super().__init__(children, layout={"max_width": "50em"})
+    These say which cell it is, as ipykernel expects. What executes a notebook without a person (papermill, nbval,
+    nbconvert), or before one looks at it (Voila), does not.
+    """
+    parent: dict[str, Any] = getattr(get_ipython(), "get_parent", dict)()
+    return "cellId" in parent.get("metadata", {})
+
+
+class Card(widgets.VBox):
+    """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown).
+
+    Args:
+        children: the widgets.
+        text: what a page without widgets shows.
+        on_shown: called once a person sees the card, and never where none does. The cell that shows it tells; only
+            where it does not, the page is asked, by a FrontEnd, which needs anywidget's own front end.
+    """
+
+    def __init__(
+        self, children: Sequence[widgets.Widget], text: str, on_shown: Callable[[], None] | None = None
+    ) -> None:
+        self._on_shown = on_shown if asked_by_a_person() else None
+        asks = [] if on_shown is None or self._on_shown else [FrontEnd(on_shown)]
+        super().__init__([*children, *asks], layout={"max_width": "50em"})
         self.text = text
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        if self._on_shown:
+            self._on_shown()
         view: dict[str, str] = super()._repr_mimebundle_(**options)
         return view | {"text/plain": self.text, "text/markdown": self.text}
 

@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from warmup_course.checks import one_of
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, Choices, FrontEnd, Status, lettered, remembered, rendered
+from warmup_course.classroom.cards import Card, Choices, Status, lettered, remembered, rendered
 
 WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
 
@@ -35,7 +35,7 @@ class Prediction(Card):
         self.lock_button.on_click(lambda _: self._lock())
         rows = [rendered(f"**Predict.** {question}"), self.choice_buttons, self.lock_button, self.status]
         text = f"**Predict.** {question}\n\n{lettered(self.choices)}"
-        super().__init__([*rows, FrontEnd(self._recall)], text)
+        super().__init__(rows, text, on_shown=self._recall)
 
     def _lock(self) -> None:
         if not self.choice_buttons.chosen:
@@ -80,6 +80,7 @@ class Prediction(Card):
         button = widgets.Button(description="Compare with my prediction", layout=WIDE_BUTTON)
 
         def show(_: object) -> None:
+            self._recall()  # a click comes from a person, whether or not the page has told so before
             self._close()  # it is no prediction from here on
             if self.locked is None:
                 status.say(f"**Measured:** {measured}. **So:** {answer}. You had locked no prediction.")

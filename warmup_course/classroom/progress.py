@@ -7,7 +7,7 @@ from html import escape
 import ipywidgets as widgets
 
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered, to_html
+from warmup_course.classroom.cards import Card, Status, remembered, to_html
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.classroom.quiz import load, quizzes
 
@@ -182,6 +182,7 @@ def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.
     """A card whose parts are filled by ``show``, which is given the events and returns what is said of them."""
     status = Status()
     show([])
+    status.say("**Refresh** reads your answers.")  # until they are read, the table is not to be believed
 
     def update() -> None:
         status.say("")
@@ -191,7 +192,7 @@ def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.
 
     refresh = widgets.Button(description="Refresh", tooltip="Read your answers again")
     refresh.on_click(lambda _: update())
-    return Card([*parts, refresh, status, FrontEnd(update)], text)
+    return Card([*parts, refresh, status], text, on_shown=update)
 
 
 def _cells(one: LessonProgress) -> tuple[str, str, str, str]:
