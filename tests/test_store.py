@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from warmup_course.classroom import store
-from warmup_course.classroom.store import Event, StoreError
+from warmup_course.classroom.store import Event, StoreError, StoreWarning
 
 RIGHT = ("03_linear_warmup", "question", "lr-at-step-499", "0.05", "right")
 LOCKED = ("03_linear_warmup", "prediction", "who-wins", "with warmup", "locked")
@@ -228,23 +228,96 @@ def fill(file: Path) -> None:
     assert file.stat().st_size > 3 * 4096
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"The dog ate it. " * 100,
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:50],
-        lambda content: content[:4096] + bytes([170]) * (len(content) - 4096),
-    ],
-    ids=["no database", "half of it", "the first bytes", "garbled pages"],
-)
-def test_a_damaged_file_is_left_alone(file: Path, damage):
+PAGE = 4096
+# What happened to a file of 60 answers on three pages, and at least how many of them are still in it.
+DAMAGE = {
+    "no database": (lambda content: b"The dog ate it. " * 100, 0),
+    "the first bytes": (lambda content: content[:50], 0),
+    "half of it": (lambda content: content[: len(content) // 2], 0),
+    "cut in its second page": (lambda content: content[:5000], 0),
+    "cut in its last page": (lambda content: content[:-3000], 20),
+    "the last byte is missing": (lambda content: content[:-1], 50),
+    "all but the first page garbled": (lambda content: content[:PAGE] + b"\xaa" * (len(content) - PAGE), 0),
+    "the first page garbled": (lambda content: b"\xaa" * PAGE + content[PAGE:], 60),
+    "the root garbled": (lambda content: content[:PAGE] + b"\xaa" * PAGE + content[2 * PAGE :], 60),
+    "the third page empty": (lambda content: content[: 2 * PAGE] + bytes(PAGE) + content[3 * PAGE :], 20),
+    "garbled in the middle of a page": (lambda content: content[:11000] + b"\xff" * 300 + content[11300:], 50),
+}
+
+
+@pytest.mark.parametrize(("damage", "least"), DAMAGE.values(), ids=DAMAGE.keys())
+@pytest.mark.parametrize("found_by", ["reading", "writing"])
+def test_a_damaged_file_is_kept_beside_and_what_can_be_read_is_kept_on(file: Path, damage, least: int, found_by: str):
     fill(file)
-    file.write_bytes(damage(file.read_bytes()))
-    assert_told(file, "is damaged or no file of this course", "Move it away to start a new one")
-    file.rename(file.with_name("moved away"))
+    before = store.events()
+    damaged = damage(file.read_bytes())
+    file.write_bytes(damaged)
+    with pytest.warns(StoreWarning, match="was damaged. ") as told:
+        if found_by == "writing":
+            store.record(*OTHER)
+        else:
+            store.events()
+    [message] = [str(warning.message) for warning in told]
+    events = store.events()  # says nothing any more
+    if found_by == "writing":
+        assert recorded()[-1] == OTHER
+        events.pop()
+    assert least <= len(events) <= 60
+    assert [event for event in before if event in events] == events  # in their order, and nothing made up
+    assert message.startswith(f"`{file}` was damaged. {f'{len(events)} answer' if events else 'None of its'}")
+    assert "kept as `progress.damaged-1.sqlite3` beside it." in message
+    assert file.with_name("progress.damaged-1.sqlite3").read_bytes() == damaged
+    assert sql(file, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_long_answer_is_recovered_too(file: Path):
+    long = ("03_linear_warmup", "exercise", "03_linear_warmup/ramp", "def ramp(step, W):\n" + "    # π\n" * 3000, "done")
+    for row in (RIGHT, long, OTHER):
+        store.record(*row)
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    with pytest.warns(StoreWarning, match="3 answers could still be read"):
+        assert recorded() == [RIGHT, long, OTHER]
+
+
+def test_damage_is_mended_a_second_time_beside_the_first(file: Path):
+    for number in (1, 2):
+        store.record(*RIGHT)
+        file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+        with pytest.warns(StoreWarning, match=f"progress.damaged-{number}.sqlite3"):
+            assert recorded() == [RIGHT] * number
+
+
+def test_what_was_removed_is_not_recovered(file: Path):
+    fill(file)
+    store.reset()
     store.record(*RIGHT)
-    assert recorded() == [RIGHT]
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    with pytest.warns(StoreWarning, match="1 answer could still be read"):
+        assert recorded() == [RIGHT]
+
+
+def test_a_damaged_file_that_cannot_be_mended_is_told_and_stays(file: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(file)
+    file.write_bytes(file.read_bytes()[:5000])
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert_told(file, "is damaged, and cannot be mended (Read-only file system)", "Make its folder writable")
+
+
+def test_threads_that_find_the_damage_together_mend_it_once(file: Path):
+    fill(file)
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    threads = [threading.Thread(target=store.record, args=OTHER) for _ in range(6)]
+    with pytest.warns(StoreWarning):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(recorded()) == 66
+    assert [path.name for path in file.parent.glob("*damaged*")] == ["progress.damaged-1.sqlite3"]
 
 
 def test_an_empty_file_is_a_store_without_answers(file: Path):
@@ -260,12 +333,17 @@ def test_a_newer_version_is_refused(file: Path):
     store.record(*RIGHT)
     sql(file, "PRAGMA user_version = 2")
     assert_told(file, "was written by a newer version of this course", "Update the course")
+    file.write_bytes(file.read_bytes()[:5000])
+    assert_told(file, "was written by a newer version of this course", "Update the course")
+    fill_from = file.read_bytes()[:PAGE]
+    file.write_bytes(fill_from)  # SQLite itself sees that a page is missing
+    assert_told(file, "was written by a newer version of this course", "Update the course")
 
 
 def test_somebody_elses_database_is_left_alone(file: Path):
     file.parent.mkdir()
     sql(file, "CREATE TABLE events (what TEXT)")
-    assert_told(file, "is damaged or no file of this course", "Move it away to start a new one")
+    assert_told(file, "is no file of this course", "Move it away to start one")
     sql(file, "PRAGMA user_version = 1")
     with pytest.raises(StoreError, match=r"cannot be used \(no such column: at\)"):
         store.events()

@@ -2,8 +2,27 @@
 
 import math
 import operator
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+
+def folder_from(variable: str) -> Path | None:
+    """The folder that an environment variable names, None if it names none; ``~`` is the home.
+
+    A relative one is a ValueError: it would be another folder in each place from which a program starts.
+    """
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    try:
+        folder = Path(value).expanduser()
+    except RuntimeError:  # a user who is not known here
+        folder = Path()
+    if not folder.is_absolute():
+        raise ValueError(f"{variable} must be a full path, or begin with ~, got {value!r}")
+    return folder
 
 
 def whole_number(name: str, value: Any, least: int) -> int:

@@ -1,6 +1,7 @@
 """What predictions, quizzes and exercises share: text that renders, and a word from the browser."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -10,7 +11,7 @@ import ipywidgets as widgets
 import mistune
 from IPython import get_ipython
 
-from warmup_course.classroom.store import StoreError
+from warmup_course.classroom.store import StoreError, StoreWarning
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
@@ -155,9 +156,13 @@ def rendered(markdown: str) -> widgets.HTMLMath:
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:
-    """What ``action`` returns; where the store fails, None, and its message in ``status``: the lesson goes on."""
-    try:
-        return action()
-    except StoreError as problem:
-        status.add(f"**!** {problem}")
-        return None
+    """What ``action`` returns; where the store fails, None: the lesson goes on. What the store says is in ``status``."""
+    with warnings.catch_warnings(record=True, action="always", category=StoreWarning) as told:
+        try:
+            return action()
+        except StoreError as problem:
+            status.add(f"**!** {problem}")
+            return None
+        finally:
+            for warning in told or ():
+                status.add(f"**!** {warning.message}")

@@ -188,7 +188,7 @@ def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.
         status.say("")
         events = remembered(store.events, status)
         if events is not None:
-            status.say(show(events))
+            status.add(show(events))
 
     refresh = widgets.Button(description="Refresh", tooltip="Read your answers again")
     refresh.on_click(lambda _: update())
@@ -225,12 +225,12 @@ def _predictions_as_html(compared: Sequence[Compared]) -> str:
 
 
 def _number(lesson: str) -> str:
-    """The lesson's number, or "final".
+    """The lesson's number, or "final", as HTML.
 
     >>> _number("03_linear_warmup")
     '03'
     """
-    return lesson.partition("_")[0]
+    return escape(lesson.partition("_")[0])
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
