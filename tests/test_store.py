@@ -4,12 +4,15 @@ import csv
 import io
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,9 +98,67 @@ def test_csv_is_read_back_by_the_csv_module():
     assert [tuple(row[1:]) for row in rows] == [RIGHT, odd]
 
 
+def test_half_a_surrogate_pair_is_kept_by_its_name():
+    """A browser can send one, and no file can hold it."""
+    store.record(*RIGHT[:3], "a \ud83d b", "wrong")
+    assert [event.answer for event in store.events()] == [r"a \ud83d b"]
+
+
+def test_a_clock_that_jumps_back_changes_no_order(monkeypatch: pytest.MonkeyPatch):
+    for year, row in ((2030, RIGHT), (1999, LOCKED), (2026, OTHER)):
+        now = datetime(year, 1, 1, tzinfo=UTC)
+        monkeypatch.setattr(store, "datetime", SimpleNamespace(now=lambda zone, now=now: now))
+        store.record(*row)
+    assert recorded() == [RIGHT, LOCKED, OTHER]
+    assert [event.at[:4] for event in store.events()] == ["2030", "1999", "2026"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_only_their_owner_can_read_the_answers(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def modes() -> list[int]:
+        return [stat.S_IMODE(path.stat().st_mode) for path in (store.path().parent, store.path())]
+
+    old = os.umask(0o022)
+    try:
+        store.record(*RIGHT)
+        assert modes() == [0o700, 0o600]
+        file.chmod(0o644)  # as an earlier version of the course left it
+        file.parent.chmod(0o755)
+        store.record(*RIGHT)
+        assert modes() == [0o755, 0o600]  # the folder that somebody chose is theirs
+        file.write_bytes(file.read_bytes()[:5000])
+        with pytest.warns(StoreWarning):
+            store.events()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.glob("progress*sqlite3")} == {0o600}
+        monkeypatch.delenv("WARMUP_COURSE_HOME")
+        monkeypatch.setattr(store, "user_data_path", lambda _: tmp_path / "user data")
+        (tmp_path / "user data").mkdir(0o755)
+        store.record(*RIGHT)
+        assert modes() == [0o700, 0o600]
+    finally:
+        os.umask(old)
+
+
+def test_a_home_is_the_same_folder_from_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("WARMUP_COURSE_HOME", "~/answers")
+    assert store.path() == tmp_path / "answers/progress.sqlite3"
+    monkeypatch.chdir(tmp_path)
+    for relative in ("answers", "./answers", "../answers", "~nobody-of-that-name/answers"):
+        monkeypatch.setenv("WARMUP_COURSE_HOME", relative)
+        for action in (store.events, store.reset, store.path, lambda: store.record(*RIGHT)):
+            with pytest.raises(StoreError, match="WARMUP_COURSE_HOME must be a full path, or begin with ~, got") as told:
+                action()
+            assert repr(relative) in str(told.value)
+            assert "another folder in each notebook" in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("position", "value", "told"),
     [
+        (0, "\ud800", "lesson must be text, not blank, got"),
         (0, "", "lesson must be text, not blank, got ''"),
         (2, " ", "item must be text, not blank, got ' '"),
         (3, 0.05, "answer must be text, got 0.05"),
@@ -114,6 +175,15 @@ def test_bad_arguments_are_refused_and_nothing_is_made(file: Path, position: int
     assert not file.parent.exists()
 
 
+@pytest.mark.parametrize("name", ["lesson", "item"])
+@pytest.mark.parametrize("value", [[], 3, b"03", "\ud800"])
+def test_what_is_no_text_is_not_an_empty_answer(name: str, value: object):
+    for _ in range(2):  # without a store and with one
+        with pytest.raises(ValueError, match=f"{name} must be text or None, got"):
+            store.events(**{name: value})
+        store.record(*RIGHT)
+
+
 def test_an_unknown_kind_is_not_an_empty_answer():
     with pytest.raises(ValueError, match=r"kind must be one of .* got 'questions'"):
         store.events(kind="questions")
@@ -121,49 +191,80 @@ def test_an_unknown_kind_is_not_an_empty_answer():
 
 # ---- what happens meanwhile -----------------------------------------------------------------------------------------
 
-WRITER = """
-import sys
+# Two processes write at once, and each is killed at some moment of it, again and again. Says what they had acknowledged.
+KILLED_WRITERS = """
+import os, random, signal, sys, time
 from warmup_course.classroom import store
-for number in range(int(sys.argv[2])):
-    store.record("00_start_here", "question", sys.argv[1], str(number), "right")
-    print(number, flush=True)
+
+def start(name):
+    reads, writes = os.pipe()
+    if child := os.fork():
+        os.close(writes)
+        return child, reads
+    for number in range(10**9):
+        store.record("00_start_here", "question", name, str(number), "right")
+        os.write(writes, b".")
+
+for number in range(int(sys.argv[1])):
+    writers = {f"{number} {side}": start(f"{number} {side}") for side in "ab"}
+    for name, (child, reads) in writers.items():
+        time.sleep(random.uniform(0, float(sys.argv[2])))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        print(f"{name}:{len(os.read(reads, 10**6))}")
+        os.close(reads)
 """
+# A process that mends a damaged store is killed at some moment of it, and then another asks for the answers.
+KILLED_MENDERS = """
+import os, random, signal, sys, time, warnings
+from warmup_course.classroom import store
+
+warnings.simplefilter("ignore")
+damaged = store.path().read_bytes()
+for number in range(int(sys.argv[1])):
+    store.path().write_bytes(damaged)
+    if not (child := os.fork()):
+        store.events()
+        os._exit(0)
+    time.sleep(random.uniform(0, float(sys.argv[2])))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print(len(store.events()))
+"""
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+def said_by(script: str, *arguments: str) -> list[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
 
 @pytest.mark.slow
-def test_no_acknowledged_answer_is_lost_though_a_process_is_killed(file: Path):
-    """Two processes write at once; one is killed on the way, in the middle of whatever it does."""
-    writers = {
-        name: subprocess.Popen([sys.executable, "-c", WRITER, name, count], stdout=subprocess.PIPE, text=True)
-        for name, count in {"lives": "1000", "dies": "1000000"}.items()
-    }
-    acknowledged: dict[str, list[str]] = {}
-
-    def follow(name: str) -> None:
-        acknowledged[name] = []
-        for line in writers[name].stdout:
-            acknowledged[name].append(line.strip())
-            if (name, len(acknowledged[name])) == ("dies", 500):
-                writers[name].kill()
-
-    threads = [threading.Thread(target=follow, args=[name]) for name in writers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    for writer in writers.values():
-        writer.stdout.close()
-        writer.wait(timeout=60)
-
-    assert writers["lives"].returncode == 0
-    assert writers["dies"].returncode != 0
-    kept = {name: [event.answer for event in store.events(item=name)] for name in writers}
-    assert kept["lives"] == acknowledged["lives"] == [str(number) for number in range(1000)]
-    # The last one may have been kept without its writer living to say so.
-    assert 500 <= len(acknowledged["dies"]) <= len(kept["dies"]) <= len(acknowledged["dies"]) + 1
-    assert kept["dies"] == [str(number) for number in range(len(kept["dies"]))]
+@needs_fork
+def test_no_acknowledged_answer_is_lost_in_600_kills(file: Path):
+    once = perf_counter()
+    store.record(*RIGHT)
+    once = perf_counter() - once
+    lines = [line.split(":") for line in said_by(KILLED_WRITERS, "300", str(max(0.02, 3 * once)))]
+    assert len(lines) == 600
+    kept: dict[str, list[str]] = {name: [] for name, _ in lines}
+    for event in store.events(lesson="00_start_here"):
+        kept[event.item].append(event.answer)
+    for name, acknowledged in lines:
+        # The last one may have been kept without its writer living to say so.
+        assert int(acknowledged) <= len(kept[name]) <= int(acknowledged) + 1
+        assert kept[name] == [str(number) for number in range(len(kept[name]))]
+    assert sum(map(len, kept.values())) > 100
     assert sql(file, "PRAGMA integrity_check") == [("ok",)]
     assert sql(file, "PRAGMA journal_mode") == [("delete",)]
+
+
+@pytest.mark.slow
+@needs_fork
+def test_no_answer_is_lost_by_who_is_killed_while_mending(file: Path):
+    fill(file)
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    assert said_by(KILLED_MENDERS, "100", "0.2") == ["60"] * 100
 
 
 def test_threads_start_a_store_together(file: Path):
@@ -437,3 +538,30 @@ def test_a_full_disk(file: Path, monkeypatch: pytest.MonkeyPatch):
     assert f"`{file}`" in str(caught.value)
     assert "Make room on that disk" in str(caught.value)
     assert recorded() == before
+
+
+# A process that may write no file of more than 40 kB, as with a quota that is used up; says how many answers it kept.
+LIMITED = """
+import resource
+from warmup_course.classroom import store
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+for number in range(1000):
+    try:
+        store.record("00_start_here", "question", "why", f"{number} " + 100 * "x", "wrong")
+    except store.StoreError as told:
+        print(number, told)
+        break
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits here")
+@pytest.mark.process
+def test_a_quota_that_is_used_up(file: Path):
+    [line] = said_by(LIMITED)
+    kept, _, told = line.partition(" ")
+    assert f"`{file}` cannot be written (" in told
+    assert "Make room on that disk, or in your share of it" in told
+    assert len(store.events()) == int(kept) > 100
+    store.record(*RIGHT)
+    assert recorded()[-1] == RIGHT
