@@ -1,6 +1,5 @@
 """What predictions, quizzes and exercises share: when a person is there, and text that carries no code."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def test_where_a_person_asks_showing_the_card_is_enough(monkeypatch: pytest.Monk
 
 
 @pytest.mark.process
-def test_a_kernel_keeps_what_a_person_asks_for_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_keeps_what_a_person_asks_for_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """JupyterLab names the cell in its request; nbclient and nbval do not, and nobody sees what they execute."""
     monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path))
     manager, client = start_new_kernel(kernel_name="python3")

@@ -25,8 +25,8 @@ MAY_IMPORT = {
     "probes": {"checks", "schedulers"},
     "export": {"checks", "schedulers"},
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
-    "lesson_files": set(),
-    "headless": set(),
+    "lesson_files": {"checks"},
+    "headless": {"lesson_files"},
     "cli": BASE | {"training", "stacked", "sweep", "probes", "export", "classroom", "lesson_files", "headless"},
 }
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}

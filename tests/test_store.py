@@ -1,6 +1,7 @@
 """The store of answers, with files of its own: what was recorded is there, whatever else happens."""
 
 import csv
+import errno
 import io
 import os
 import sqlite3
@@ -10,6 +11,7 @@ import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -148,7 +150,9 @@ def test_a_home_is_the_same_folder_from_everywhere(monkeypatch: pytest.MonkeyPat
     for relative in ("answers", "./answers", "../answers", "~nobody-of-that-name/answers"):
         monkeypatch.setenv("WARMUP_COURSE_HOME", relative)
         for action in (store.events, store.reset, store.path, lambda: store.record(*RIGHT)):
-            with pytest.raises(StoreError, match="WARMUP_COURSE_HOME must be a full path, or begin with ~, got") as told:
+            with pytest.raises(
+                StoreError, match="WARMUP_COURSE_HOME must be a full path, or begin with ~, got"
+            ) as told:
                 action()
             assert repr(relative) in str(told.value)
             assert "another folder in each notebook" in str(told.value)
@@ -191,7 +195,7 @@ def test_an_unknown_kind_is_not_an_empty_answer():
 
 # ---- what happens meanwhile -----------------------------------------------------------------------------------------
 
-# Two processes write at once, and each is killed at some moment of it, again and again. Says what they had acknowledged.
+# Two processes write at once, and each is killed at some moment, again and again. Says what they had acknowledged.
 KILLED_WRITERS = """
 import os, random, signal, sys, time
 from warmup_course.classroom import store
@@ -318,7 +322,7 @@ def assert_told(file: Path, *words: str) -> None:
     for action in (store.events, store.reset, lambda: store.record(*RIGHT)):
         with pytest.raises(StoreError) as caught:
             action()
-        for word in (*words, f"`{file}`", "so the lesson goes on without remembering. "):
+        for word in (*words, f"`{file.parent}", "so the lesson goes on without remembering. "):
             assert word in str(caught.value)
     assert file.read_bytes() == before
 
@@ -353,11 +357,9 @@ def test_a_damaged_file_is_kept_beside_and_what_can_be_read_is_kept_on(file: Pat
     before = store.events()
     damaged = damage(file.read_bytes())
     file.write_bytes(damaged)
+    find = store.events if found_by == "reading" else partial(store.record, *OTHER)
     with pytest.warns(StoreWarning, match="was damaged. ") as told:
-        if found_by == "writing":
-            store.record(*OTHER)
-        else:
-            store.events()
+        find()
     [message] = [str(warning.message) for warning in told]
     events = store.events()  # says nothing any more
     if found_by == "writing":
@@ -372,7 +374,13 @@ def test_a_damaged_file_is_kept_beside_and_what_can_be_read_is_kept_on(file: Pat
 
 
 def test_a_long_answer_is_recovered_too(file: Path):
-    long = ("03_linear_warmup", "exercise", "03_linear_warmup/ramp", "def ramp(step, W):\n" + "    # π\n" * 3000, "done")
+    long = (
+        "03_linear_warmup",
+        "exercise",
+        "03_linear_warmup/ramp",
+        "def ramp(step, W):\n" + "    # π\n" * 3000,
+        "done",
+    )
     for row in (RIGHT, long, OTHER):
         store.record(*row)
     file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
@@ -412,11 +420,15 @@ def test_threads_that_find_the_damage_together_mend_it_once(file: Path):
     fill(file)
     file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
     threads = [threading.Thread(target=store.record, args=OTHER) for _ in range(6)]
-    with pytest.warns(StoreWarning):
+
+    def run() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+
+    with pytest.warns(StoreWarning):
+        run()
     assert len(recorded()) == 66
     assert [path.name for path in file.parent.glob("*damaged*")] == ["progress.damaged-1.sqlite3"]
 
@@ -538,6 +550,22 @@ def test_a_full_disk(file: Path, monkeypatch: pytest.MonkeyPatch):
     assert f"`{file}`" in str(caught.value)
     assert "Make room on that disk" in str(caught.value)
     assert recorded() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, no disk is without locks")
+def test_a_network_home_without_locks(file: Path, monkeypatch: pytest.MonkeyPatch):
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    store.record(*RIGHT)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    store._can_lock.cache_clear()
+    try:
+        assert_told(file, "locks no files", "Set WARMUP_COURSE_HOME to a folder on a local disk.")
+    finally:
+        store._can_lock.cache_clear()
 
 
 # A process that may write no file of more than 40 kB, as with a quota that is used up; says how many answers it kept.

@@ -156,7 +156,7 @@ def rendered(markdown: str) -> widgets.HTMLMath:
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:
-    """What ``action`` returns; where the store fails, None: the lesson goes on. What the store says is in ``status``."""
+    """What ``action`` returns; where the store fails, None: the lesson goes on. ``status`` shows what it says."""
     with warnings.catch_warnings(record=True, action="always", category=StoreWarning) as told:
         try:
             return action()

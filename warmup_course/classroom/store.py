@@ -1,16 +1,20 @@
 """The learner's answers: events that are only ever added, in one SQLite file on the learner's own machine."""
 
 import csv
+import errno
 import os
 import sqlite3
 import stat
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TextIO
 
 from platformdirs import user_data_path
@@ -184,7 +188,12 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
     try:
         file = path()
         if to_write:
-            _make_private(file)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _can_lock(file.parent):
+            raise StoreError(
+                f"The disk of `{file.parent}` locks no files, as some network homes do not",
+                "Set WARMUP_COURSE_HOME to a folder on a local disk.",
+            )
         try:
             opened = _begin(file, to_write)
         except sqlite3.Error as error:
@@ -201,11 +210,26 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
         warnings.warn(mended, StoreWarning, stacklevel=4)
 
 
+@cache
+def _can_lock(folder: Path) -> bool:
+    """False where SQLite would wait for each lock in vain."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        with TemporaryFile(dir=folder) as probe:
+            fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+    return True
+
+
 def _make_private(file: Path) -> None:
-    """Make the file if there is none, and let nobody but its owner read it, or its folder if that is the course's."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite gives its journal the same
+    """Let nobody but its owner read the file, or its folder if that is the course's.
+
+    It is never opened for that: to close it would take away the locks that this process has on it.
+    """
     for own in [file] if os.environ.get(HOME_VARIABLE) else [file, file.parent]:
         mode = stat.S_IMODE(own.stat().st_mode)
         if mode & 0o077:
@@ -224,6 +248,8 @@ def _begin(file: Path, to_write: bool) -> sqlite3.Connection:
             # An answer takes 0.9 ms with it on a virtual disk, 0.8 ms with NORMAL, 0.2 ms without any syncing.
             store.execute("PRAGMA synchronous = FULL")
         store.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
+        if to_write:
+            _make_private(file)  # as long as a new one is empty; SQLite gives its journal the same permissions
         version = _version(store)
         if version > VERSION:
             raise _newer(file)
@@ -269,16 +295,16 @@ def _mend(file: Path) -> str | None:
                 raise _newer(file)
             for left in (draft, _journal(draft)):  # by somebody who was killed
                 left.unlink(missing_ok=True)
-            _make_private(draft)
             with closing(sqlite3.connect(draft, isolation_level=None)) as store:
                 _lay_out(store)
+                _make_private(draft)
                 rows = _salvage(damaged, draft.read_bytes())
                 store.execute("BEGIN")
                 store.executemany(_INSERT, rows)
                 store.execute("COMMIT")
             names = (file.with_name(f"{file.stem}.damaged-{number}{file.suffix}") for number in count(1))
             beside = next(name for name in names if not name.exists())
-            _make_private(beside)
+            beside.touch(0o600)
             beside.write_bytes(damaged)
             if _journal(file).exists():  # it belongs to that file, and would spoil another
                 _journal(file).replace(_journal(beside))
