@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from ipywidgets import widget_serialization
 
 from warmup_course import Schedule
 from warmup_course.classroom import browser_labs, plots
@@ -369,7 +370,7 @@ def test_readers_without_widgets_get_a_picture_and_a_sentence(name, make):
 def test_the_picture_and_advice_stand_before_the_lab_until_its_style_loads(name, make):
     lab, _ = make[name]()
     data, _ = lab._repr_mimebundle_()
-    box = next(box for box in lab.widgets.values() if box.model_id == data[WIDGET_VIEW]["model_id"])
+    box = widget_serialization["from_json"](f"IPY_MODEL_{data[WIDGET_VIEW]['model_id']}", None)
     still, shown = box.children
     assert shown is lab
     assert still.children[0].value == base64.b64decode(data["image/png"])
