@@ -71,3 +71,11 @@ IMAGE = "<img src=x onerror=alert(1)>"
 def test_what_somebody_typed_becomes_no_tag(around: str) -> None:
     assert "<img" not in to_html(f"{around}{IMAGE}{around}")
     assert "<img" not in to_html(f"You wrote `{around}{IMAGE}{around}`.")
+
+
+def test_text_asks_no_other_machine_for_an_image() -> None:
+    shown = to_html("![a <b> map](https://example.org/map.png) and [a link](javascript:alert(1))")
+    assert "<img" not in shown
+    assert "example.org" not in shown
+    assert "a &lt;b&gt; map" in shown
+    assert "javascript:" not in shown

@@ -16,7 +16,15 @@ from warmup_course.classroom.store import StoreError, StoreWarning
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
 
-_markdown = mistune.create_markdown(plugins=["math"])
+
+class _Renderer(mistune.HTMLRenderer):
+    """HTML without images: what a learner typed is shown too, and an image may be asked of another machine."""
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return text
+
+
+_markdown = mistune.create_markdown(renderer=_Renderer(), plugins=["math"])
 
 
 def to_html(markdown: str) -> str:
