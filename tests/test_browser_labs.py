@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from ipywidgets import widget_serialization
 
 from warmup_course import Schedule
 from warmup_course.classroom import browser_labs, plots
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
 from warmup_course.export import to_code
+from warmup_course.lesson_files import WIDGET_VIEW
 
 WARMUPS, DECAYS = ("linear", "cosine", "exponential", "constant"), ("constant", "cosine", "linear", "sqrt")
 
@@ -359,10 +361,23 @@ def test_readers_without_widgets_get_a_picture_and_a_sentence(name, make):
     (one, _), (two, _) = make[name](), make[name]()
     data, _ = one._repr_mimebundle_()
     again, _ = two._repr_mimebundle_()
-    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == one.model_id
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == again["text/plain"] == one.describe()
     assert data["image/png"] == again["image/png"]
+
+
+@pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
+def test_the_picture_and_advice_stand_before_the_lab_until_its_style_loads(name, make):
+    lab, _ = make[name]()
+    data, _ = lab._repr_mimebundle_()
+    box = widget_serialization["from_json"](f"IPY_MODEL_{data[WIDGET_VIEW]['model_id']}", None)
+    still, shown = box.children
+    assert shown is lab
+    assert still.children[0].value == base64.b64decode(data["image/png"])
+    assert "pip install anywidget" in still.children[1].value
+    [hiding] = still._dom_classes
+    assert f".{hiding} {{\n  display: none;" in lab._css
+    assert f".{hiding} ~ :has(" in still.children[1].value
 
 
 def test_schedule_lab_tells_what_it_shows():

@@ -279,13 +279,24 @@ def test_reset_removes_nothing_without_a_yes(answers, capsys, monkeypatch, typed
 
 @pytest.mark.parametrize("options", [[], ["--reset"], ["--csv", "mine.csv"]])
 def test_what_is_wrong_with_the_answers_is_one_line(answers, capsys, options):
-    answers.write_bytes(b"The dog ate it. " * 100)
+    content = answers.read_bytes()
+    answers.write_bytes(content[:60] + (2).to_bytes(4, "big") + content[64:])
     assert cli.main(["progress", *options]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"warmup-course: `{answers}` is damaged")
+    assert said.err.startswith(f"warmup-course: `{answers}` was written by a newer version")
     assert said.err.count("\n") == 1
     assert not Path("mine.csv").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--csv", "mine.csv"]])
+def test_what_was_mended_is_one_line_beside_what_is_left(answers, capsys, options):
+    answers.write_bytes(b"\xaa" * 4096 + answers.read_bytes()[4096:])
+    assert cli.main(["progress", *options]) == 0
+    said = capsys.readouterr()
+    assert said.out != ""
+    assert said.err.startswith(f"warmup-course: `{answers}` was damaged. 2 answers could still be read.")
+    assert said.err.count("\n") == 1
 
 
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------

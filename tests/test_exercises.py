@@ -90,8 +90,14 @@ def test_the_state_is_kept_once_a_browser_shows_it(said: list) -> None:
     for answer in (None, 0.5, 2 / 52):
         task.check(answer)
     assert store.events(kind="exercise", item=task.name) == []  # nobody has seen it yet
-    for card in said:
+    for card in said[1:]:
+        for kept in (card.text, card.children[0].value):
+            assert "Not remembered here:" in kept
+            assert "pip install anywidget" in kept
         card.children[-1]._handle_custom_msg("shown", [])
+        for kept in (card.text, card.children[0].value):
+            assert "Not remembered" not in kept
+    assert "remembered" not in said[0].text  # there is no answer yet
     events = store.events(kind="exercise", item=task.name)
     assert [(event.answer, event.state) for event in events] == [("0.5", NOT_YET), (repr(2 / 52), DONE)]
     assert {event.lesson for event in events} == {"01_learning_rate_basics"}
@@ -105,6 +111,7 @@ def test_a_store_that_fails_does_not_stop_the_lesson(said: list, monkeypatch: py
     exercise("01_learning_rate_basics/valley").check(0.5)
     said[-1].children[-1]._handle_custom_msg("shown", [])
     assert "Make room." in said[-1].children[0].value
+    assert "Make room." in said[-1].text  # on a saved page, too, "Done" is not all
 
 
 def test_an_unknown_exercise_is_refused() -> None:

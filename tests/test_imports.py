@@ -27,8 +27,8 @@ MAY_IMPORT = {
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
     "evidence": {"classroom"},
     "lab_settings": set(),
-    "lesson_files": set(),
-    "headless": set(),
+    "lesson_files": {"checks"},
+    "headless": {"lesson_files"},
     "cli": BASE
     | {"training", "stacked", "sweep", "probes", "export", "classroom", "evidence", "lesson_files", "headless"},
 }

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from base64 import b64decode, b64encode
 from io import BytesIO
 from pathlib import Path
@@ -88,6 +89,38 @@ def test_a_folder_without_lessons_is_refused(tmp_path: Path):
 
 
 # ---- the learner's copies -------------------------------------------------------------------------------------------
+
+
+def test_a_workspace_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("WARMUP_COURSE_WORKSPACE", raising=False)
+    assert lesson_files.workspace(tmp_path / "usual") == tmp_path / "usual"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("WARMUP_COURSE_WORKSPACE", "~/a course/mine")
+    assert lesson_files.workspace(tmp_path / "unusual") == tmp_path / "a course/mine"
+    assert list((tmp_path / "a course/mine").iterdir()) == []
+    assert not (tmp_path / "unusual").exists()
+    monkeypatch.setenv("WARMUP_COURSE_WORKSPACE", "mine")
+    with pytest.raises(CommandError, match="WARMUP_COURSE_WORKSPACE must be a full path, or begin with ~, got 'mine'"):
+        lesson_files.workspace(tmp_path / "usual")
+
+
+@pytest.mark.parametrize("reason", ["a file in the way", "permissions"])
+def test_where_the_clone_cannot_be_written_there_is_advice(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("WARMUP_COURSE_WORKSPACE", raising=False)
+    clone = tmp_path / "clone"
+    if reason == "permissions":
+        clone.mkdir(0o500)
+        if os.access(clone, os.W_OK):
+            pytest.skip("permissions do not bind root")
+    else:
+        clone.write_text("")
+    with pytest.raises(CommandError) as told:
+        lesson_files.workspace(clone / "workspace")
+    assert str(told.value).startswith(f"your copies of the lessons cannot be kept in {clone / 'workspace'} (")
+    assert "set WARMUP_COURSE_WORKSPACE to a folder of your own" in str(told.value)
 
 
 def test_copies_have_no_outputs(shipped: Path, workspace: Path):

@@ -72,6 +72,14 @@ def test_another_day_it_is_still_locked_once_a_browser_shows_it() -> None:
     assert again.choice_buttons.chosen == [1]
 
 
+def test_a_click_finds_what_was_locked_though_no_page_has_told_that_it_shows_it() -> None:
+    lock(predict(), "2 to 5")
+    button, status = predict().reveal("6 or more", "9 of 10 train").children
+    button.click()
+    assert "You predicted:</strong> 2 to 5" in status.value
+    assert kept()[-1][2:] == ("9 of 10 train", "missed")
+
+
 def test_a_choice_that_the_lesson_no_longer_offers_is_forgotten() -> None:
     store.record("03_linear_warmup", "prediction", ASKED[0], "all of them", "locked")
     guess = predict()

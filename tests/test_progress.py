@@ -191,8 +191,9 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
         patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
         table, button, status, front_end = parts(progress_table())
     assert Cells(table.value).rows == NOTHING_DONE
-    assert status.value == ""
+    assert "<strong>Refresh</strong> reads your answers" in status.value
     is_shown(front_end)
+    assert "reads your answers" not in status.value
     assert [row[-1] for row in Cells(table.value).rows[1:]] == ["done", "done"]
     assert "2 of 2 done." in status.value
     store.reset()
@@ -225,14 +226,27 @@ def test_what_is_wrong_with_the_store_is_shown_and_passes():
     table, button, status, front_end = parts(progress_table())
     store.record(RAMP, "question", "a", "B", "right")
     good = store.path().read_bytes()
-    store.path().write_bytes(b"The dog ate it. " * 100)
+    store.path().write_bytes(good[:60] + (2).to_bytes(4, "big") + good[64:])
     is_shown(front_end)
     assert Cells(table.value).rows == NOTHING_DONE
     assert 'role="status"' in status.value
-    assert "is damaged" in status.value
+    assert "newer version" in status.value
+    assert "done" not in status.value  # nothing was read, so nothing is counted
     store.path().write_bytes(good)
     button.click()
     assert Cells(table.value).rows[2][1] == "1 of 3"
+    assert "newer" not in status.value
+
+
+def test_damage_that_was_mended_is_said_beside_what_is_left():
+    table, button, status, _ = parts(progress_table())
+    store.record(RAMP, "question", "a", "B", "right")
+    store.path().write_bytes(b"\xaa" * 4096 + store.path().read_bytes()[4096:])
+    button.click()
+    assert Cells(table.value).rows[2][1] == "1 of 3"
+    assert "was damaged. 1 answer could still be read." in status.value
+    assert "0 of 2 done" in status.value
+    button.click()
     assert "damaged" not in status.value
 
 
@@ -244,8 +258,9 @@ def test_readers_without_a_kernel_get_a_sentence():
 
 def test_the_summary_passes_the_stores_error_on(course: Path):
     store.record(RAMP, "question", "a", "B", "right")
-    store.path().write_bytes(b"The dog ate it. " * 100)
-    with pytest.raises(StoreError, match="damaged"):
+    good = store.path().read_bytes()
+    store.path().write_bytes(good[:60] + (2).to_bytes(4, "big") + good[64:])
+    with pytest.raises(StoreError, match="newer"):
         summary()
     assert [counts(one)[0] for one in summary([])] == [0, 0]
 
@@ -314,6 +329,19 @@ def test_the_results_page_shows_both_tables_once_it_is_seen(monkeypatch: pytest.
     assert beside.value == ""
     assert "No predictions yet." in page.children[3].value
     assert Cells(table.value).rows == NOTHING_DONE
+
+
+def test_what_somebody_typed_becomes_no_tag():
+    image = "<img src=x onerror=alert(1)>"
+    for answer, state in ((image, "locked"), (image, "missed")):
+        store.record(f"{image}_{RAMP}", "prediction", f"Is ${image}$ in `{image}`?", answer, state)
+    page = results_page()
+    _, button, _, _ = parts(page)
+    button.click()
+    shown = Cells(page.children[1].value)
+    assert "img" not in shown.tags
+    assert shown.rows[1][0] == image
+    assert [cell.strip() for cell in shown.rows[1][2:4]] == [image, image]
 
 
 def test_the_results_page_for_readers_without_a_kernel(course: Path):

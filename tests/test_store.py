@@ -1,20 +1,25 @@
 """The store of answers, with files of its own: what was recorded is there, whatever else happens."""
 
 import csv
+import errno
 import io
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 
 from warmup_course.classroom import store
-from warmup_course.classroom.store import Event, StoreError
+from warmup_course.classroom.store import Event, StoreError, StoreWarning
 
 RIGHT = ("03_linear_warmup", "question", "lr-at-step-499", "0.05", "right")
 LOCKED = ("03_linear_warmup", "prediction", "who-wins", "with warmup", "locked")
@@ -95,9 +100,69 @@ def test_csv_is_read_back_by_the_csv_module():
     assert [tuple(row[1:]) for row in rows] == [RIGHT, odd]
 
 
+def test_half_a_surrogate_pair_is_kept_by_its_name():
+    """A browser can send one, and no file can hold it."""
+    store.record(*RIGHT[:3], "a \ud83d b", "wrong")
+    assert [event.answer for event in store.events()] == [r"a \ud83d b"]
+
+
+def test_a_clock_that_jumps_back_changes_no_order(monkeypatch: pytest.MonkeyPatch):
+    for year, row in ((2030, RIGHT), (1999, LOCKED), (2026, OTHER)):
+        now = datetime(year, 1, 1, tzinfo=UTC)
+        monkeypatch.setattr(store, "datetime", SimpleNamespace(now=lambda zone, now=now: now))
+        store.record(*row)
+    assert recorded() == [RIGHT, LOCKED, OTHER]
+    assert [event.at[:4] for event in store.events()] == ["2030", "1999", "2026"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+def test_only_their_owner_can_read_the_answers(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def modes() -> list[int]:
+        return [stat.S_IMODE(path.stat().st_mode) for path in (store.path().parent, store.path())]
+
+    old = os.umask(0o022)
+    try:
+        store.record(*RIGHT)
+        assert modes() == [0o700, 0o600]
+        file.chmod(0o644)  # as an earlier version of the course left it
+        file.parent.chmod(0o755)
+        store.record(*RIGHT)
+        assert modes() == [0o755, 0o600]  # the folder that somebody chose is theirs
+        file.write_bytes(file.read_bytes()[:5000])
+        with pytest.warns(StoreWarning):
+            store.events()
+        assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.glob("progress*sqlite3")} == {0o600}
+        monkeypatch.delenv("WARMUP_COURSE_HOME")
+        monkeypatch.setattr(store, "user_data_path", lambda _: tmp_path / "user data")
+        (tmp_path / "user data").mkdir(0o755)
+        store.record(*RIGHT)
+        assert modes() == [0o700, 0o600]
+    finally:
+        os.umask(old)
+
+
+def test_a_home_is_the_same_folder_from_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("WARMUP_COURSE_HOME", "~/answers")
+    assert store.path() == tmp_path / "answers/progress.sqlite3"
+    monkeypatch.chdir(tmp_path)
+    for relative in ("answers", "./answers", "../answers", "~nobody-of-that-name/answers"):
+        monkeypatch.setenv("WARMUP_COURSE_HOME", relative)
+        for action in (store.events, store.reset, store.path, lambda: store.record(*RIGHT)):
+            with pytest.raises(
+                StoreError, match="WARMUP_COURSE_HOME must be a full path, or begin with ~, got"
+            ) as told:
+                action()
+            assert repr(relative) in str(told.value)
+            assert "another folder in each notebook" in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("position", "value", "told"),
     [
+        (0, "\ud800", "lesson must be text, not blank, got"),
         (0, "", "lesson must be text, not blank, got ''"),
         (2, " ", "item must be text, not blank, got ' '"),
         (3, 0.05, "answer must be text, got 0.05"),
@@ -114,6 +179,15 @@ def test_bad_arguments_are_refused_and_nothing_is_made(file: Path, position: int
     assert not file.parent.exists()
 
 
+@pytest.mark.parametrize("name", ["lesson", "item"])
+@pytest.mark.parametrize("value", [[], 3, b"03", "\ud800"])
+def test_what_is_no_text_is_not_an_empty_answer(name: str, value: object):
+    for _ in range(2):  # without a store and with one
+        with pytest.raises(ValueError, match=f"{name} must be text or None, got"):
+            store.events(**{name: value})
+        store.record(*RIGHT)
+
+
 def test_an_unknown_kind_is_not_an_empty_answer():
     with pytest.raises(ValueError, match=r"kind must be one of .* got 'questions'"):
         store.events(kind="questions")
@@ -121,49 +195,80 @@ def test_an_unknown_kind_is_not_an_empty_answer():
 
 # ---- what happens meanwhile -----------------------------------------------------------------------------------------
 
-WRITER = """
-import sys
+# Two processes write at once, and each is killed at some moment, again and again. Says what they had acknowledged.
+KILLED_WRITERS = """
+import os, random, signal, sys, time
 from warmup_course.classroom import store
-for number in range(int(sys.argv[2])):
-    store.record("00_start_here", "question", sys.argv[1], str(number), "right")
-    print(number, flush=True)
+
+def start(name):
+    reads, writes = os.pipe()
+    if child := os.fork():
+        os.close(writes)
+        return child, reads
+    for number in range(10**9):
+        store.record("00_start_here", "question", name, str(number), "right")
+        os.write(writes, b".")
+
+for number in range(int(sys.argv[1])):
+    writers = {f"{number} {side}": start(f"{number} {side}") for side in "ab"}
+    for name, (child, reads) in writers.items():
+        time.sleep(random.uniform(0, float(sys.argv[2])))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        print(f"{name}:{len(os.read(reads, 10**6))}")
+        os.close(reads)
 """
+# A process that mends a damaged store is killed at some moment of it, and then another asks for the answers.
+KILLED_MENDERS = """
+import os, random, signal, sys, time, warnings
+from warmup_course.classroom import store
+
+warnings.simplefilter("ignore")
+damaged = store.path().read_bytes()
+for number in range(int(sys.argv[1])):
+    store.path().write_bytes(damaged)
+    if not (child := os.fork()):
+        store.events()
+        os._exit(0)
+    time.sleep(random.uniform(0, float(sys.argv[2])))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print(len(store.events()))
+"""
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+def said_by(script: str, *arguments: str) -> list[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
 
 @pytest.mark.slow
-def test_no_acknowledged_answer_is_lost_though_a_process_is_killed(file: Path):
-    """Two processes write at once; one is killed on the way, in the middle of whatever it does."""
-    writers = {
-        name: subprocess.Popen([sys.executable, "-c", WRITER, name, count], stdout=subprocess.PIPE, text=True)
-        for name, count in {"lives": "1000", "dies": "1000000"}.items()
-    }
-    acknowledged: dict[str, list[str]] = {}
-
-    def follow(name: str) -> None:
-        acknowledged[name] = []
-        for line in writers[name].stdout:
-            acknowledged[name].append(line.strip())
-            if (name, len(acknowledged[name])) == ("dies", 500):
-                writers[name].kill()
-
-    threads = [threading.Thread(target=follow, args=[name]) for name in writers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    for writer in writers.values():
-        writer.stdout.close()
-        writer.wait(timeout=60)
-
-    assert writers["lives"].returncode == 0
-    assert writers["dies"].returncode != 0
-    kept = {name: [event.answer for event in store.events(item=name)] for name in writers}
-    assert kept["lives"] == acknowledged["lives"] == [str(number) for number in range(1000)]
-    # The last one may have been kept without its writer living to say so.
-    assert 500 <= len(acknowledged["dies"]) <= len(kept["dies"]) <= len(acknowledged["dies"]) + 1
-    assert kept["dies"] == [str(number) for number in range(len(kept["dies"]))]
+@needs_fork
+def test_no_acknowledged_answer_is_lost_in_600_kills(file: Path):
+    once = perf_counter()
+    store.record(*RIGHT)
+    once = perf_counter() - once
+    lines = [line.split(":") for line in said_by(KILLED_WRITERS, "300", str(max(0.02, 3 * once)))]
+    assert len(lines) == 600
+    kept: dict[str, list[str]] = {name: [] for name, _ in lines}
+    for event in store.events(lesson="00_start_here"):
+        kept[event.item].append(event.answer)
+    for name, acknowledged in lines:
+        # The last one may have been kept without its writer living to say so.
+        assert int(acknowledged) <= len(kept[name]) <= int(acknowledged) + 1
+        assert kept[name] == [str(number) for number in range(len(kept[name]))]
+    assert sum(map(len, kept.values())) > 100
     assert sql(file, "PRAGMA integrity_check") == [("ok",)]
     assert sql(file, "PRAGMA journal_mode") == [("delete",)]
+
+
+@pytest.mark.slow
+@needs_fork
+def test_no_answer_is_lost_by_who_is_killed_while_mending(file: Path):
+    fill(file)
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    assert said_by(KILLED_MENDERS, "100", "0.2") == ["60"] * 100
 
 
 def test_threads_start_a_store_together(file: Path):
@@ -217,7 +322,7 @@ def assert_told(file: Path, *words: str) -> None:
     for action in (store.events, store.reset, lambda: store.record(*RIGHT)):
         with pytest.raises(StoreError) as caught:
             action()
-        for word in (*words, f"`{file}`", "so the lesson goes on without remembering. "):
+        for word in (*words, f"`{file.parent}", "so the lesson goes on without remembering. "):
             assert word in str(caught.value)
     assert file.read_bytes() == before
 
@@ -228,23 +333,104 @@ def fill(file: Path) -> None:
     assert file.stat().st_size > 3 * 4096
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"The dog ate it. " * 100,
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:50],
-        lambda content: content[:4096] + bytes([170]) * (len(content) - 4096),
-    ],
-    ids=["no database", "half of it", "the first bytes", "garbled pages"],
-)
-def test_a_damaged_file_is_left_alone(file: Path, damage):
+PAGE = 4096
+# What happened to a file of 60 answers on three pages, and at least how many of them are still in it.
+DAMAGE = {
+    "no database": (lambda content: b"The dog ate it. " * 100, 0),
+    "the first bytes": (lambda content: content[:50], 0),
+    "half of it": (lambda content: content[: len(content) // 2], 0),
+    "cut in its second page": (lambda content: content[:5000], 0),
+    "cut in its last page": (lambda content: content[:-3000], 20),
+    "the last byte is missing": (lambda content: content[:-1], 50),
+    "all but the first page garbled": (lambda content: content[:PAGE] + b"\xaa" * (len(content) - PAGE), 0),
+    "the first page garbled": (lambda content: b"\xaa" * PAGE + content[PAGE:], 60),
+    "the root garbled": (lambda content: content[:PAGE] + b"\xaa" * PAGE + content[2 * PAGE :], 60),
+    "the third page empty": (lambda content: content[: 2 * PAGE] + bytes(PAGE) + content[3 * PAGE :], 20),
+    "garbled in the middle of a page": (lambda content: content[:11000] + b"\xff" * 300 + content[11300:], 50),
+}
+
+
+@pytest.mark.parametrize(("damage", "least"), DAMAGE.values(), ids=DAMAGE.keys())
+@pytest.mark.parametrize("found_by", ["reading", "writing"])
+def test_a_damaged_file_is_kept_beside_and_what_can_be_read_is_kept_on(file: Path, damage, least: int, found_by: str):
     fill(file)
-    file.write_bytes(damage(file.read_bytes()))
-    assert_told(file, "is damaged or no file of this course", "Move it away to start a new one")
-    file.rename(file.with_name("moved away"))
+    before = store.events()
+    damaged = damage(file.read_bytes())
+    file.write_bytes(damaged)
+    find = store.events if found_by == "reading" else partial(store.record, *OTHER)
+    with pytest.warns(StoreWarning, match="was damaged. ") as told:
+        find()
+    [message] = [str(warning.message) for warning in told]
+    events = store.events()  # says nothing any more
+    if found_by == "writing":
+        assert recorded()[-1] == OTHER
+        events.pop()
+    assert least <= len(events) <= 60
+    assert [event for event in before if event in events] == events  # in their order, and nothing made up
+    assert message.startswith(f"`{file}` was damaged. {f'{len(events)} answer' if events else 'None of its'}")
+    assert "kept as `progress.damaged-1.sqlite3` beside it." in message
+    assert file.with_name("progress.damaged-1.sqlite3").read_bytes() == damaged
+    assert sql(file, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_long_answer_is_recovered_too(file: Path):
+    long = (
+        "03_linear_warmup",
+        "exercise",
+        "03_linear_warmup/ramp",
+        "def ramp(step, W):\n" + "    # π\n" * 3000,
+        "done",
+    )
+    for row in (RIGHT, long, OTHER):
+        store.record(*row)
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    with pytest.warns(StoreWarning, match="3 answers could still be read"):
+        assert recorded() == [RIGHT, long, OTHER]
+
+
+def test_damage_is_mended_a_second_time_beside_the_first(file: Path):
+    for number in (1, 2):
+        store.record(*RIGHT)
+        file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+        with pytest.warns(StoreWarning, match=f"progress.damaged-{number}.sqlite3"):
+            assert recorded() == [RIGHT] * number
+
+
+def test_what_was_removed_is_not_recovered(file: Path):
+    fill(file)
+    store.reset()
     store.record(*RIGHT)
-    assert recorded() == [RIGHT]
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    with pytest.warns(StoreWarning, match="1 answer could still be read"):
+        assert recorded() == [RIGHT]
+
+
+def test_a_damaged_file_that_cannot_be_mended_is_told_and_stays(file: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(file)
+    file.write_bytes(file.read_bytes()[:5000])
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert_told(file, "is damaged, and cannot be mended (Read-only file system)", "Make its folder writable")
+
+
+def test_threads_that_find_the_damage_together_mend_it_once(file: Path):
+    fill(file)
+    file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
+    threads = [threading.Thread(target=store.record, args=OTHER) for _ in range(6)]
+
+    def run() -> None:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    with pytest.warns(StoreWarning):
+        run()
+    assert len(recorded()) == 66
+    assert [path.name for path in file.parent.glob("*damaged*")] == ["progress.damaged-1.sqlite3"]
 
 
 def test_an_empty_file_is_a_store_without_answers(file: Path):
@@ -260,12 +446,17 @@ def test_a_newer_version_is_refused(file: Path):
     store.record(*RIGHT)
     sql(file, "PRAGMA user_version = 2")
     assert_told(file, "was written by a newer version of this course", "Update the course")
+    file.write_bytes(file.read_bytes()[:5000])
+    assert_told(file, "was written by a newer version of this course", "Update the course")
+    fill_from = file.read_bytes()[:PAGE]
+    file.write_bytes(fill_from)  # SQLite itself sees that a page is missing
+    assert_told(file, "was written by a newer version of this course", "Update the course")
 
 
 def test_somebody_elses_database_is_left_alone(file: Path):
     file.parent.mkdir()
     sql(file, "CREATE TABLE events (what TEXT)")
-    assert_told(file, "is damaged or no file of this course", "Move it away to start a new one")
+    assert_told(file, "is no file of this course", "Move it away to start one")
     sql(file, "PRAGMA user_version = 1")
     with pytest.raises(StoreError, match=r"cannot be used \(no such column: at\)"):
         store.events()
@@ -359,3 +550,46 @@ def test_a_full_disk(file: Path, monkeypatch: pytest.MonkeyPatch):
     assert f"`{file}`" in str(caught.value)
     assert "Make room on that disk" in str(caught.value)
     assert recorded() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, no disk is without locks")
+def test_a_network_home_without_locks(file: Path, monkeypatch: pytest.MonkeyPatch):
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    store.record(*RIGHT)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    store._can_lock.cache_clear()
+    try:
+        assert_told(file, "locks no files", "Set WARMUP_COURSE_HOME to a folder on a local disk.")
+    finally:
+        store._can_lock.cache_clear()
+
+
+# A process that may write no file of more than 40 kB, as with a quota that is used up; says how many answers it kept.
+LIMITED = """
+import resource
+from warmup_course.classroom import store
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+for number in range(1000):
+    try:
+        store.record("00_start_here", "question", "why", f"{number} " + 100 * "x", "wrong")
+    except store.StoreError as told:
+        print(number, told)
+        break
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits here")
+@pytest.mark.process
+def test_a_quota_that_is_used_up(file: Path):
+    [line] = said_by(LIMITED)
+    kept, _, told = line.partition(" ")
+    assert f"`{file}` cannot be written (" in told
+    assert "Make room on that disk, or in your share of it" in told
+    assert len(store.events()) == int(kept) > 100
+    store.record(*RIGHT)
+    assert recorded()[-1] == RIGHT

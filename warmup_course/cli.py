@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,16 +113,18 @@ def lab(options: argparse.Namespace) -> int:
 
     Copies the lessons, without their outputs, into the folder workspace/ and opens them there. What you change stays:
     your copy of a lesson is never overwritten. Where no browser opens, follow the address that is printed.
+    The variable WARMUP_COURSE_WORKSPACE puts your copies into a folder of your choice, where the course is shared.
 
     examples:
       warmup-course lab
       warmup-course lab --no-browser --port 8899
     """
     pages = [*lesson_files.find(LESSONS), *LESSONS.glob(lesson_files.GLOSSARY)]
-    for line in lesson_files.fill_workspace(pages, WORKSPACE):
+    workspace = lesson_files.workspace(WORKSPACE)
+    for line in lesson_files.fill_workspace(pages, workspace):
         print(line)
-    print("JupyterLab starts in workspace/. Ctrl-C here ends it.", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={WORKSPACE}"]
+    print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"]
     # The settings there keep JupyterLab from asking for news and updates.
     command += [f"--LabApp.app_settings_dir={PACKAGE / 'lab_settings'}", "--log-level=ERROR"]
@@ -148,8 +151,9 @@ def restore(options: argparse.Namespace) -> int:
       warmup-course restore 03_linear_warmup
     """
     [lesson] = lesson_files.find(LESSONS, [options.lesson])
-    kept = lesson_files.restore(lesson, WORKSPACE)
-    print(f"workspace/{lesson.name} is fresh." + (f" Yours is kept as {kept.name}." if kept else ""))
+    workspace = lesson_files.workspace(WORKSPACE)
+    kept = lesson_files.restore(lesson, workspace)
+    print(f"{workspace.name}/{lesson.name} is fresh." + (f" Yours is kept as {kept.name}." if kept else ""))
     return 0
 
 
@@ -168,12 +172,15 @@ def progress(options: argparse.Namespace) -> int:
     from warmup_course.classroom.progress import as_text, summary
 
     try:
-        if options.csv is not None:
-            write_answers(options.csv)
-        elif options.reset:
-            remove_answers()
-        else:
-            print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
+        with warnings.catch_warnings(record=True, action="always", category=store.StoreWarning) as told:
+            if options.csv is not None:
+                write_answers(options.csv)
+            elif options.reset:
+                remove_answers()
+            else:
+                print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
+        for warning in told:
+            print(f"warmup-course: {warning.message}", file=sys.stderr)
     except store.StoreError as error:
         raise CommandError(str(error)) from error
     return 0

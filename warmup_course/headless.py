@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warmup_course.lesson_files import WORKSPACE_VARIABLE
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -56,6 +58,7 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     """
     homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
     environment = os.environ | {name: str(folder / name) for name in homes} | {"JUPYTER_TOKEN": TOKEN}
+    environment[WORKSPACE_VARIABLE] = str(folder / "workspace")
     settings = {
         "JUPYTER_CONFIG_DIR/jupyter_lab_config.json": {"LabApp": {"expose_app_in_browser": True}},
         # All cells stay in the page, so that a script finds what is off the screen too.
@@ -68,7 +71,7 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
         (folder / name).write_text(json.dumps(values), "utf-8")
     code = (
         "from pathlib import Path; from warmup_course import cli\n"
-        f"cli.LESSONS, cli.WORKSPACE = Path({str(lessons)!r}), Path({str(folder / 'workspace')!r})\n"
+        f"cli.LESSONS = Path({str(lessons)!r})\n"
         "cli.main(['lab', '--no-browser', '--port', '0'])"
     )
     with (folder / "log").open("w") as log:

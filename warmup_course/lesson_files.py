@@ -14,9 +14,11 @@ from hashlib import sha256
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter
 from typing import Any
+
+from warmup_course.checks import folder_from
 
 Notebook = dict[str, Any]
 
@@ -30,6 +32,8 @@ READABLE = ("text/markdown", PNG)
 NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")
 # In the workspace: lesson -> hash of the copy that the learner was given.
 RECORD = ".copied.json"
+# The variable that names the folder of the learner's copies, where that is not in the course's own.
+WORKSPACE_VARIABLE = "WARMUP_COURSE_WORKSPACE"
 # The variable that names the folder of the learner's answers.
 HOME_VARIABLE = "WARMUP_COURSE_HOME"
 # For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
@@ -87,6 +91,28 @@ def without_outputs(text: str) -> str:
 
 def as_text(notebook: Notebook) -> str:
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def workspace(usual: Path) -> Path:
+    """The folder of the learner's copies, which can be written to: $WARMUP_COURSE_WORKSPACE, or else the usual one.
+
+    Raises:
+        CommandError: if it cannot be written to, or the variable is a relative path.
+    """
+    folder = usual
+    try:
+        folder = folder_from(WORKSPACE_VARIABLE) or usual
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(
+            f"your copies of the lessons cannot be kept in {folder} ({error.strerror}): "
+            f"set {WORKSPACE_VARIABLE} to a folder of your own, such as ~/warmup_course"
+        ) from error
+    return folder
 
 
 def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:

@@ -6,8 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from nbformat import v4, write
 
 from browser.conftest import (
+    BEGIN,
     CELLS,
     EXERCISE,
     LESSONS,
@@ -20,11 +22,13 @@ from browser.conftest import (
     SLIDER,
     STABILITY,
     TRAINING,
+    new_page,
 )
 from warmup_course import Schedule, to_code
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
-from warmup_course.headless import OpenNotebook, find_chromium
+from warmup_course.headless import OpenNotebook, find_chromium, jupyterlab
+from warmup_course.lesson_files import METADATA
 
 pytestmark = [
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is missing: pip install -e .[test]"),
@@ -109,6 +113,49 @@ def test_a_lesson_runs_and_its_sliders_move(name: str, opened):
     lesson.page.locator(HANDLE).first.wait_for()
     assert_all_sliders_move(lesson)
     assert lesson.problems == []
+
+
+WITHOUT_ANYWIDGET = [
+    BEGIN,
+    SCHEDULE,
+    'exercise("01_learning_rate_basics/valley").check(2 / 52)',
+    QUIZ,
+    PREDICTION,
+    REVEAL,
+    PROGRESS,
+]
+
+
+@pytest.mark.slow
+def test_without_anywidgets_front_end_answers_are_kept_and_labs_are_pictures(
+    browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As where the server is not the course's, and only the kernel is."""
+    lessons, off = tmp_path / "lessons", tmp_path / "off/labconfig/page_config.json"
+    for folder in (lessons, off.parent):
+        folder.mkdir(parents=True)
+    off.write_text('{"disabledExtensions": {"anywidget": true}}')
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path / "off"))
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "home"))
+    cells = [v4.new_code_cell(source) for source in WITHOUT_ANYWIDGET]
+    write(v4.new_notebook(cells=cells, metadata=METADATA), lessons / "00_start_here.ipynb")
+    store.record(LESSON, "question", QUESTIONS[0]["id"], "earlier", "right")
+    with jupyterlab(lessons, tmp_path / "jupyterlab") as address:
+        lesson = OpenNotebook(new_page(browser), address, "00_start_here.ipynb")
+        assert lesson.run_all()
+        outputs = [lesson.page.locator(".jp-Notebook .jp-Cell").nth(n) for n in range(len(WITHOUT_ANYWIDGET))]
+        _, lab, exercise, quiz, prediction, _, progress = outputs
+        says(lab, "the Jupyter server lacks anywidget's front end")
+        lab.locator(".wc-still img").wait_for()
+        says(exercise, "Done.")
+        says(quiz, "You have answered this one right before.")
+        prediction.get_by_role("button", name="C", exact=True).click()
+        prediction.get_by_role("button", name="Lock my prediction").click()
+        says(prediction, "Locked.")
+        says(progress, "1 of 2")
+        assert lesson.page.locator(".jupyter-widgets-error-widget:visible").count() == 0
+        assert [event.state for event in store.events()] == ["right", "done", "locked"]
+        lesson.page.close()
 
 
 SHOWN = """heading => {

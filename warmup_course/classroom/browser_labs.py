@@ -14,6 +14,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import anywidget
+import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 import traitlets
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     import xarray as xr
 
 JS = Path(__file__).parent / "js"
+
+# Below a lab's picture, in a part that labs.css hides: it is seen where the lab, and with it that file, does not load.
+# The style hides the box of an error that stands in the lab's place then.
+ADVICE = """<style>.wc-still ~ :has(> .jupyter-widgets-error-widget) { display: none; }</style>
+<p>This is the lab's picture; the lab itself cannot move here, because the Jupyter server lacks anywidget's front end.
+<code>pip install anywidget</code> where the server is installed, then reload the page.</p>"""
 
 
 def _source(name: str) -> str:
@@ -109,8 +116,12 @@ class BrowserLab(anywidget.AnyWidget):
         data, metadata = bundle
         with BytesIO() as png:
             self.snapshot().savefig(png, format="png")
-            picture = base64.b64encode(png.getvalue()).decode()
-        return {**data, "text/plain": self.describe(), "image/png": picture}, metadata
+            picture = png.getvalue()
+        still = widgets.VBox([widgets.Image(value=picture, layout={"max_width": "100%"}), widgets.HTML(ADVICE)])
+        still.add_class("wc-still")
+        shown = widgets.VBox([still, self])._repr_mimebundle_()
+        texts = {"text/plain": self.describe(), "image/png": base64.b64encode(picture).decode()}
+        return {**data, **shown, **texts}, metadata
 
 
 # ---- Schedules ----

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from warmup_course.checks import instance, one_of, refused, shown, whole_number
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
+from warmup_course.classroom.cards import Card, Status, remembered
 from warmup_course.classroom.lesson import FIRST_FREE_SEED
 from warmup_course.classroom.predictions import WIDE_BUTTON
 from warmup_course.model import ConvNet
@@ -100,7 +100,7 @@ class Budget(Card):
         again = widgets.Button(description="Begin a new budget", tooltip="all steps back", layout=WIDE_BUTTON)
         again.on_click(lambda _: self._begin_anew())
         text = f"A budget of {steps} training steps. Here stands a bar that shows how many are left."
-        super().__init__([self.bar, self.status, again, FrontEnd(self._recall)], text)
+        super().__init__([self.bar, self.status, again], text, on_shown=self._recall)
         self._show()
 
     @property

@@ -1,6 +1,7 @@
 """What predictions, quizzes and exercises share: text that renders, and a word from the browser."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from string import ascii_uppercase
 from typing import Any
@@ -8,14 +9,23 @@ from typing import Any
 import anywidget
 import ipywidgets as widgets
 import mistune
+from IPython import get_ipython
 
 from warmup_course.checks import function, shown, text
-from warmup_course.classroom.store import StoreError
+from warmup_course.classroom.store import StoreError, StoreWarning
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
 
-_markdown = mistune.create_markdown(plugins=["math"])
+
+class _Renderer(mistune.HTMLRenderer):
+    """HTML without images: what a learner typed is shown too, and an image may be asked of another machine."""
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return text
+
+
+_markdown = mistune.create_markdown(renderer=_Renderer(), plugins=["math"])
 
 
 def to_html(markdown: str) -> str:
@@ -37,14 +47,37 @@ class FrontEnd(anywidget.AnyWidget):
         self.on_msg(lambda *_: on_shown())
 
 
-class Card(widgets.VBox):
-    """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown)."""
+def asked_by_a_person() -> bool:
+    """Whether the cell that runs was sent by a front end in which a person works, such as JupyterLab or VS Code.
 
-    def __init__(self, children: Sequence[widgets.Widget], text: str) -> None:
-        super().__init__(children, layout={"max_width": "50em"})
+    These say which cell it is, as ipykernel expects. What executes a notebook without a person (papermill, nbval,
+    nbconvert), or before one looks at it (Voila), does not.
+    """
+    parent: dict[str, Any] = getattr(get_ipython(), "get_parent", dict)()
+    return "cellId" in parent.get("metadata", {})
+
+
+class Card(widgets.VBox):
+    """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown).
+
+    Args:
+        children: the widgets.
+        text: what a page without widgets shows.
+        on_shown: called once a person sees the card, and never where none does. The cell that shows it tells; only
+            where it does not, the page is asked, by a FrontEnd, which needs anywidget's own front end.
+    """
+
+    def __init__(
+        self, children: Sequence[widgets.Widget], text: str, on_shown: Callable[[], None] | None = None
+    ) -> None:
+        self._on_shown = on_shown if asked_by_a_person() else None
+        asks = [] if on_shown is None or self._on_shown else [FrontEnd(on_shown)]
+        super().__init__([*children, *asks], layout={"max_width": "50em"})
         self.text = text
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        if self._on_shown:
+            self._on_shown()
         view: dict[str, str] = super()._repr_mimebundle_(**options)
         return view | {"text/plain": self.text, "text/markdown": self.text}
 
@@ -141,9 +174,13 @@ def check_goal(goal: str | None, reached: Callable[..., bool] | None) -> None:
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:
-    """What ``action`` returns; where the store fails, None, and its message in ``status``: the lesson goes on."""
-    try:
-        return action()
-    except StoreError as problem:
-        status.add(f"**!** {problem}")
-        return None
+    """What ``action`` returns; where the store fails, None: the lesson goes on. ``status`` shows what it says."""
+    with warnings.catch_warnings(record=True, action="always", category=StoreWarning) as told:
+        try:
+            return action()
+        except StoreError as problem:
+            status.add(f"**!** {problem}")
+            return None
+        finally:
+            for warning in told or ():
+                status.add(f"**!** {warning.message}")

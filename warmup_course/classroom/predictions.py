@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from warmup_course.checks import elements, one_of, refused, text
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, Choices, FrontEnd, Status, lettered, remembered, rendered
+from warmup_course.classroom.cards import Card, Choices, Status, lettered, remembered, rendered
 
 SEVERAL = "from 2 to 26 different texts"
 WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
@@ -34,7 +34,8 @@ class Prediction(Card):
         self.lock_button = widgets.Button(description="Lock my prediction", layout=WIDE_BUTTON)
         self.lock_button.on_click(lambda _: self._lock())
         rows = [rendered(f"**Predict.** {question}"), self.choice_buttons, self.lock_button, self.status]
-        super().__init__([*rows, FrontEnd(self._recall)], f"**Predict.** {question}\n\n{lettered(self.choices)}")
+        words = f"**Predict.** {question}\n\n{lettered(self.choices)}"
+        super().__init__(rows, words, on_shown=self._recall)
 
     def _lock(self) -> None:
         if not self.choice_buttons.chosen:
@@ -80,6 +81,7 @@ class Prediction(Card):
         button = widgets.Button(description="Compare with my prediction", layout=WIDE_BUTTON)
 
         def show(_: object) -> None:
+            self._recall()  # a click comes from a person, whether or not the page has told so before
             self._close()  # it is no prediction from here on
             if self.locked is None:
                 status.say(f"**Measured:** {measured}. **So:** {answer}. You had locked no prediction.")

@@ -7,7 +7,7 @@ from html import escape
 import ipywidgets as widgets
 
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered, to_html
+from warmup_course.classroom.cards import Card, Status, remembered, to_html
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.classroom.quiz import load, quizzes
 
@@ -182,16 +182,17 @@ def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.
     """A card whose parts are filled by ``show``, which is given the events and returns what is said of them."""
     status = Status()
     show([])
+    status.say("**Refresh** reads your answers.")  # until they are read, the table is not to be believed
 
     def update() -> None:
         status.say("")
         events = remembered(store.events, status)
         if events is not None:
-            status.say(show(events))
+            status.add(show(events))
 
     refresh = widgets.Button(description="Refresh", tooltip="Read your answers again")
     refresh.on_click(lambda _: update())
-    return Card([*parts, refresh, status, FrontEnd(update)], text)
+    return Card([*parts, refresh, status], text, on_shown=update)
 
 
 def _cells(one: LessonProgress) -> tuple[str, str, str, str]:
@@ -224,12 +225,12 @@ def _predictions_as_html(compared: Sequence[Compared]) -> str:
 
 
 def _number(lesson: str) -> str:
-    """The lesson's number, or "final".
+    """The lesson's number, or "final", as HTML.
 
     >>> _number("03_linear_warmup")
     '03'
     """
-    return lesson.partition("_")[0]
+    return escape(lesson.partition("_")[0])
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from warmup_course.checks import one_of
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, Choices, FrontEnd, Status, lettered, remembered, rendered
+from warmup_course.classroom.cards import Card, Choices, Status, lettered, remembered, rendered
 
 QUIZZES = Path(__file__).with_name("quizzes")
 
@@ -64,7 +64,7 @@ def quiz(lesson: str) -> Card:
             if states:
                 card.show_earlier("right" in states)
 
-    return Card([*cards, FrontEnd(recall)], "\n\n".join(card.text for card in cards))
+    return Card(cards, "\n\n".join(card.text for card in cards), on_shown=recall)
 
 
 class QuestionCard(Card):

@@ -13,9 +13,14 @@ from IPython.display import Markdown, display
 
 from warmup_course.checks import shown
 from warmup_course.classroom import store
-from warmup_course.classroom.cards import Card, FrontEnd, Status, remembered
+from warmup_course.classroom.cards import Card, Status, remembered
 
 NOT_ATTEMPTED, NOT_YET, DONE = "not attempted", "not yet", "done"
+# Stands below an answer until a page reports that it shows it, and the answer is kept.
+NOT_REMEMBERED = (
+    "**Not remembered here:** no page has reported yet that a person sees this. If this line stays, the Jupyter server "
+    "lacks anywidget's front end: `pip install anywidget` where the server is installed, then reload the page."
+)
 SIGNS = {NOT_ATTEMPTED: "○", NOT_YET: "✘", DONE: "✔"}
 
 
@@ -67,13 +72,19 @@ class Exercise:
             self.state, said = NOT_YET, f"Your answer cannot be judged: it stops with {said_by(error)}."
         status, state = Status(), self.state
         text = f"**{SIGNS[state]} {state.capitalize()}.** {said}"
-        status.say(text)
+        if state == NOT_ATTEMPTED:
+            status.say(text)
+            display(Card([status], text))
+            return
 
         def remember() -> None:
-            if state != NOT_ATTEMPTED:
-                remembered(lambda: store.record(self.lesson, "exercise", self.name, source_of(answer), state), status)
+            status.say(text)
+            remembered(lambda: store.record(self.lesson, "exercise", self.name, source_of(answer), state), status)
+            card.text = status.said
 
-        display(Card([status, FrontEnd(remember)], text))
+        status.say(f"{text}\n\n{NOT_REMEMBERED}")
+        card = Card([status], status.said, on_shown=remember)
+        display(card)
 
     def hint(self) -> None:
         """Show the first hint; called again, one more."""
