@@ -29,10 +29,15 @@ def load(lesson: str) -> dict[str, Any]:
     """The title, minutes and questions of a lesson or of the final quiz, as its file has them.
 
     Raises:
-        ValueError: if there is no quiz of that name.
+        ValueError: if there is no quiz of that name, or its file is damaged.
     """
     one_of("lesson", lesson, quizzes())
-    quiz: dict[str, Any] = yaml.safe_load((QUIZZES / f"{lesson}.yaml").read_text("utf-8"))
+    path = QUIZZES / f"{lesson}.yaml"
+    try:
+        quiz: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+        quiz["title"], quiz["minutes"], quiz["questions"]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     return quiz
 
 
