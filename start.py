@@ -14,7 +14,8 @@ Each command explains itself: python3 start.py lab --help
     --torch cpu    take PyTorch's own build without GPU support (on Linux, several GB smaller than the usual one)
     --torch cuda   take PyTorch's own build for NVIDIA GPUs
 
-The first start needs the network and about 2 GB of disk; --torch is remembered. To start over, delete .venv.
+The first start needs the network, and 2 GB of disk; on Linux 6 GB, because the usual PyTorch brings CUDA there
+(--torch cpu: 2 GB). --torch is remembered. What pip says is kept in install.log. To start over, delete .venv.
 """
 
 import sys
@@ -36,7 +37,9 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -48,10 +51,12 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # What is installed, see goal_for(). Written when all of it is, and only then.
 STAMP = VENV / "installed.json"
+LOG = ROOT / "install.log"
+COMMANDS = re.findall(r"^    python3 start\.py (\w+)", __doc__ or "", re.MULTILINE)
 
 # PyTorch's own wheel indexes (cu130: its stable CUDA build since torch 2.11). Not tried by the authors.
 INDEXES = {"cpu": "https://download.pytorch.org/whl/cpu", "cuda": "https://download.pytorch.org/whl/cu130"}
-GIGABYTES = {"default": 2.0, "cpu": 2.0, "cuda": 8.0}
+GIGABYTES = {"default": 6.0 if sys.platform == "linux" else 2.0, "cpu": 2.0, "cuda": 6.0}
 
 Lock = tuple[int, ...]  # the file descriptors that hold the lock of only_one_installation()
 
@@ -61,6 +66,9 @@ def main(arguments: list[str]) -> int:
     if not command or command[0] in ("-h", "--help", "help"):
         print(__doc__)
         return 0
+    if command[0] not in COMMANDS:
+        fail(f"COMMAND must be one of {', '.join(COMMANDS)}; got {command[0]!r}", status=2)
+    refuse_where_anyone_may_write()
     for name in ("pyproject.toml", "constraints.txt"):
         if not (ROOT / name).is_file():
             fail(f"{name} is not beside start.py.", "Run start.py inside the complete course folder.")
@@ -70,7 +78,8 @@ def main(arguments: list[str]) -> int:
             goal = goal_for(torch, tests)  # another one may have ended just now
             if not is_ready(goal):
                 install(goal, lock)
-    return hand_over([str(PYTHON), "-m", "warmup_course.cli", *command])
+    # -P: nothing is imported from the folder that one happens to be in.
+    return hand_over([str(PYTHON), "-P", "-m", "warmup_course.cli", *command])
 
 
 def take_torch(arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -81,10 +90,33 @@ def take_torch(arguments: list[str]) -> tuple[str | None, list[str]]:
         if name == "--torch":
             torch = value if equals else next(remaining, "")
             if torch not in INDEXES:
-                fail(f"--torch must be cpu or cuda, got {torch!r}.")
+                fail(f"--torch must be cpu or cuda, got {torch!r}", status=2)
         else:
             others.append(argument)
     return torch, others
+
+
+def refuse_where_anyone_may_write() -> None:
+    """Code from such a folder is run by nobody. One with the sticky bit is safe; on Windows, there are no such bits."""
+    for folder in (ROOT, ROOT / "warmup_course", VENV):
+        if os.name == "posix" and folder.exists() and is_world_writable(folder) and keeps_modes(folder):
+            fail(
+                f"every user of this machine may change what is in {folder}, so nothing in it is run.",
+                f"To close it: chmod -R o-w '{ROOT}'",
+            )
+
+
+def is_world_writable(path: Path) -> bool:
+    return path.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
+
+
+def keeps_modes(folder: Path) -> bool:
+    """Whether modes mean anything there: Windows drives in WSL, USB sticks and some shares show the same for all."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as private:
+            return not is_world_writable(Path(private.name))
+    except OSError:  # read-only for us, and so, on such a file system, for everybody
+        return False
 
 
 def goal_for(torch: str | None, tests: bool) -> dict[str, Any]:
@@ -118,6 +150,9 @@ def read(name: str) -> bytes:
 def install(goal: dict[str, Any], lock: Lock) -> None:
     """Bring .venv to the goal, from whatever state it is in."""
     # pip can add packages to a sound .venv and change their versions; in any other case .venv is made anew.
+    if not os.access(ROOT, os.W_OK):
+        fail(f"{ROOT} is read-only, and .venv would be made in it.", "Copy the course's folder to one of your own.")
+    LOG.write_text("", "utf-8")
     installed = read_stamp()
     sound = PYTHON.exists() and all(installed.get(key) == goal[key] for key in ("folder", "python", "torch"))
     if sound:
@@ -129,12 +164,16 @@ def install(goal: dict[str, Any], lock: Lock) -> None:
         print("Setting up, this once:" if not VENV.exists() else "Making .venv anew, what is there is of no use here:")
         run("virtual environment", [sys.executable, "-m", "venv", "--clear", str(VENV)], lock)
 
-    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-c", "constraints.txt"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     # PyTorch goes first and alone: its own index has its builds, but not our versions of the packages that it needs.
     [version] = re.findall(r"^torch==(\S+)", read("constraints.txt").decode(), re.MULTILINE)
     index = ["--index-url", INDEXES[goal["torch"]]] if goal["torch"] in INDEXES else []
     run(f"PyTorch {version}, 200 MB or more", [*pip, "--no-deps", *index, f"torch=={version}"], lock)
-    run("JupyterLab and the course, 150 MB", [*pip, "--editable", ".[test]" if goal["tests"] else "."], lock)
+    run(
+        "JupyterLab and the course, 150 MB",
+        [*pip, "-c", "constraints.txt", "--editable", ".[test]" if goal["tests"] else "."],
+        lock,
+    )
     STAMP.write_text(json.dumps(goal, indent=1), "utf-8")
 
 
@@ -152,16 +191,18 @@ def check_machine(gigabytes: float) -> None:
     if free < gigabytes and not VENV.exists():
         fail(
             f"the course needs about {gigabytes:.1f} GB, and the disk of {ROOT} has {free:.1f} GB free.",
-            f"Make {gigabytes - free:.1f} GB free and start again.",
+            f"Make {gigabytes - free:.1f} GB free and start again."
+            + (" With --torch cpu it needs 2 GB." if gigabytes > GIGABYTES["cpu"] else ""),
         )
 
 
 def run(what: str, command: list[str], lock: Lock) -> None:
-    """Run one step of the installation. It shows a dot now and then; its own words are shown only when it fails."""
+    """Run one step of the installation. It shows a dot now and then; its own words are kept in the log."""
     print(f"  {what} ", end="", flush=True)
     begin = time.monotonic()
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, pass_fds=lock)
+    with LOG.open("a+", encoding="utf-8", errors="replace") as log:
+        start = log.tell()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, pass_fds=lock)
         try:
             while process.poll() is None:
                 try:
@@ -172,16 +213,46 @@ def run(what: str, command: list[str], lock: Lock) -> None:
             process.wait()
             print()
             fail("stopped. The next start repairs .venv.")
-        output.seek(0)
-        said = output.read()
+        log.seek(start)
+        said = log.read()
     if process.returncode:
         print()
-        errors = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()
-        advice = "Then start again with the same command: what was downloaded is kept."
-        if re.search("connection broken|failed to establish|name resolution|timed out", said, re.IGNORECASE):
-            fail("the package index cannot be reached.", "Check the network, and the proxy where there is one.", advice)
-        fail(f"could not install: {what}. It says:", *errors[-4:], "Remove what is in the way.", advice)
+        fail(
+            *explain(what, said),
+            "Then start again with the same command: what was downloaded is kept.",
+            f"All that was said is in {LOG}",
+        )
     print(f" {time.monotonic() - begin:.0f} s")
+
+
+def explain(what: str, said: str) -> list[str]:
+    """What kept a step of the installation from its end, and what to do."""
+
+    def find(pattern: str) -> str:
+        found = re.search(pattern, said, re.IGNORECASE)
+        return found.group(found.lastindex or 0).strip() if found else ""
+
+    index = find(r"looking in indexes: (.+)") or find(r"looking in links: (.+)") or "PyPI"
+    if find("connection broken|failed to establish|name resolution|timed out|HTTP error [45]|SSLError"):
+        return [
+            f"the package index cannot be reached ({index}).",
+            "Check the network, the proxy where there is one, and which index pip is set to (pip config list).",
+        ]
+    if find("no space left on device|disk quota exceeded"):
+        return [f"{what}: No space left on device.", "Make room."]
+    if find("read-only file system|permission denied"):
+        return [f"{find('.*(?:read-only file system|permission denied).*')}", "Make the course's folder your own."]
+    # Our ranges and pins agree, so where pip sees a conflict with a pin, that version is not to be had.
+    missing = find(r"no matching distribution found for (\S+)") or find(r"\(constraint\) (\S+==\S+)")
+    if missing:
+        machine = "Python {}.{} on {}".format(*sys.version_info[:2], sysconfig.get_platform())
+        return [
+            f"the package index ({index}) has no {missing} for this machine ({machine}).",
+            "PyTorch needs a 64-bit Python, and has no builds for Macs with an Intel processor.",
+            "An index other than PyPI may lack this version, or its address may be wrong (pip config list).",
+        ]
+    errors = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()
+    return [f"could not install: {what}. It says:", *errors[-4:], "Remove what is in the way."]
 
 
 @contextlib.contextmanager
@@ -219,9 +290,13 @@ def hand_over(command: list[str]) -> int:
             pass
 
 
-def fail(*lines: str) -> NoReturn:
-    sys.exit("start.py: " + "\n".join(lines))
+def fail(*lines: str, status: int = 1) -> NoReturn:
+    print("start.py: " + "\n".join(lines), file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OSError as error:
+        fail(str(error))

@@ -1,7 +1,13 @@
 """One thread for each test process: small tensors gain nothing from more, and several processes may run at once."""
 
+import signal
+
 import pytest
 import torch
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in the background of a shell, whose children would inherit it; some tests press Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)
 

@@ -4,7 +4,12 @@ import csv
 import io
 import json
 import os
+import shlex
+import shutil
+import signal
 import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +18,10 @@ from typing import Any
 import pytest
 from test_lesson_files import code, write_lesson
 
+import warmup_course
 from warmup_course import cli, lesson_files
 from warmup_course.classroom import store
+from warmup_course.classroom.quiz import load
 from warmup_course.headless import TOKEN, jupyterlab
 
 COMMANDS = ["lab", "restore", "progress", "run", "test", "refresh", "bench"]
@@ -32,6 +39,19 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """The commands that are run, with their environment; all fail."""
+    recorded: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(command: list[Any], **options: Any) -> SimpleNamespace:
+        recorded.append(([str(word) for word in command], options.get("env", {})))
+        return SimpleNamespace(returncode=1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return recorded
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_and_shows_examples(command: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match="0"):
@@ -47,6 +67,89 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]):
     assert all(f"\n    {command} " in said for command in COMMANDS)
 
 
+BAD_COMMAND_LINES = [
+    # Commands that are none, and options that do not exist.
+    "",
+    "labb",
+    "Lab",
+    "''",
+    "03",
+    "-x",
+    "--verison",
+    "lab --prot 1",
+    "lab 03",
+    "restore --all",
+    "progress 03",
+    "run --fast",
+    "test --quick",
+    "refresh -p seed 3",
+    "bench --fast",
+    # Values that are missing.
+    "lab --port",
+    "restore",
+    "run -p",
+    "run -p seed",
+    "run --out",
+    "progress --csv",
+    "test --junit",
+    # Values that are wrong.
+    "lab --port 99999",
+    "lab --port -1",
+    "lab --port 1e3",
+    "lab --port 8888.0",
+    "lab --port ''",
+    "lab --port eight",
+    "restore 9",
+    "restore ''",
+    "restore 00 01",
+    "restore notebooks/../x",
+    "restore /etc/passwd",
+    "run 00 x",
+    "run 99999999999999999999",
+    "run -- -1",
+    "run workspace/00_start_here.ipynb",
+    "run elsewhere/00_start_here.ipynb",
+    "run /tmp/00_start_here.ipynb",
+    "run -p sed 3",
+    "run -p '' 3",
+    "run --out ''",
+    "run --out notebooks",
+    "run --out taken",
+    "run --out taken/folder",
+    "test 9",
+    "test 00 01",
+    "test --fast 00",
+    "test --fast --slow",
+    "test --junit taken",
+    "refresh 9",
+    "refresh workspace/00_start_here.ipynb",
+    "bench speed",
+    "progress --csv taken",
+    "progress --csv nowhere/answers.csv",
+    "progress --csv ''",
+    "progress --csv x --reset",
+]
+
+
+@pytest.mark.parametrize("line", BAD_COMMAND_LINES)
+def test_bad_command_lines_are_refused_before_any_work(course, runs, monkeypatch, capsys, line):
+    """One line, after at most two or three of usage (argparse's), and nothing started or written."""
+    monkeypatch.chdir(course)
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(course / "learner"))
+    monkeypatch.setattr(cli, "hand_over", runs.append)
+    (course / "taken").write_text("a file")
+    before = sorted(course.rglob("*"))
+    try:
+        status = cli.main(shlex.split(line))
+    except SystemExit as stop:  # argparse's
+        status = stop.code
+    said = capsys.readouterr()
+    assert (status, said.out, runs) == (2, "", [])
+    assert said.err.splitlines()[-1].startswith("warmup-course")
+    assert sum(not text.startswith(("usage:", " ")) for text in said.err.splitlines()) == 1
+    assert sorted(course.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -55,18 +158,60 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]):
         (["test", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
         (["refresh", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
         (["run", "-p", "sed", "3"], "00_start_here has the parameters device, seed, lr; got 'sed'"),
-        (["bench", "speed"], "NAME must be one of (there are none); got 'speed'"),
+        (["bench", "speed"], "NAME must be one of quick; got 'speed'"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(course, arguments, told, capsys):
+    (course / "benchmarks").mkdir()
+    (course / "benchmarks/quick.py").touch()
     assert cli.main(arguments) == 2
     assert capsys.readouterr().err == f"warmup-course: {told}\n"
+
+
+def test_with_nothing_to_measure_bench_says_so(course, capsys):
+    assert cli.main(["bench"]) == 2
+    assert "there is nothing to measure" in capsys.readouterr().err
+
+
+def test_a_wheel_sends_authors_to_a_clone(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "IN_CLONE", False)
+    for command in ("test", "refresh", "bench"):
+        assert cli.main([command]) == 2
+        told = f"warmup-course: {command} is for authors, and works in a clone of the course only\n"
+        assert capsys.readouterr().err == told
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"warmup-course {warmup_course.__version__}\n"
 
 
 def test_outside_the_course_folder_it_says_so(course, monkeypatch, capsys):
     monkeypatch.setattr(cli, "LESSONS", course / "elsewhere")
     assert cli.main(["lab"]) == 2
     assert "warmup-course works inside the complete course folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b"\xff\xfe", b'{"cells": 3}', b'{"cells": [{}]}', b""])
+def test_a_damaged_lesson_is_named_and_does_not_block_the_others(course, damage, monkeypatch, capsys):
+    bad = course / "notebooks/01_claim.ipynb"
+    bad.write_bytes(damage)
+    monkeypatch.setattr(cli, "hand_over", lambda command: 0)
+    assert cli.main(["lab"]) == 0
+    assert f"01_claim: left out. {bad} is damaged, it is no notebook" in capsys.readouterr().out
+    assert {path.name for path in (course / "workspace").glob("*.ipynb")} == {"00_start_here.ipynb", "glossary.ipynb"}
+    assert cli.main(["restore", "0"]) == 0
+    capsys.readouterr()
+    assert cli.main(["restore", "1"]) == 2
+    assert capsys.readouterr().err.startswith(f"warmup-course: {bad} is damaged")
+
+
+def test_a_workspace_that_cannot_be_written_is_named(course, capsys):
+    (course / "workspace").write_text("a file")
+    for command in (["lab"], ["restore", "0"]):
+        assert cli.main(command) == 2
+        assert capsys.readouterr().err.count(str(course / "workspace")) == 1
 
 
 def test_executed_copies_never_replace_the_lessons(course, capsys):
@@ -77,7 +222,9 @@ def test_executed_copies_never_replace_the_lessons(course, capsys):
 @pytest.mark.process
 def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
     assert cli.main(["run", "-p", "lr", "1.5", "-p", "seed", "3", "--out", str(course / "there")]) == 1
-    lines = sorted(capsys.readouterr().out.splitlines())
+    begin, *lines = capsys.readouterr().out.splitlines()
+    assert begin == f"Running 00_start_here, 01_claim; {min(cli.cores(), 2)} at once."
+    lines.sort()
     assert [line.split(maxsplit=3)[::3] for line in lines[:2]] == [
         ["00_start_here", "ok"],
         ["01_claim", "In [2]: AssertionError: too high"],
@@ -86,6 +233,56 @@ def test_run_reports_each_lesson_and_the_failing_cell(course, capsys):
     executed = json.loads((course / "there/00_start_here.ipynb").read_text("utf-8"))
     assert executed["cells"][-1]["outputs"][0]["text"] == ["3\n"]
     assert cli.main(["run", "1", "--out", str(course / "there")]) == 0
+
+
+@pytest.mark.process
+def test_run_counts_the_claims_that_do_not_hold(course, capsys):
+    claims = "from warmup_course.classroom.lesson import Lesson\nlesson = Lesson('00', 'cpu', seed, lr == 0.5)\n"
+    claims += "for i in range(3):\n    lesson.claim(f'{i} is small', i < lr)"
+    write_lesson(course / "notebooks/00_start_here.ipynb", code(claims))
+    assert cli.main(["run", "0", "-p", "lr", "1", "--out", str(course / "there")]) == 0
+    assert "ok, but 2 of its claims do not hold\n" in capsys.readouterr().out
+    assert cli.main(["run", "0", "-p", "lr", "3", "--out", str(course / "there")]) == 0
+    assert "ok\n" in capsys.readouterr().out
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_ends_at_once_and_leaves_nothing(course, tmp_path, stop, status):
+    """The lessons that wait do not run, those that run end with their kernels, and no temporary folder stays."""
+    (course / "notebooks/01_claim.ipynb").unlink()
+    note = f"import os, time; open({str(course)!r} + f'/pid{{os.getpid()}}', 'w')"
+    for number in range(4):
+        write_lesson(course / f"notebooks/0{number}_long.ipynb", code(f"{note}; time.sleep(100)"))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    start = (
+        "import sys; from pathlib import Path; from warmup_course import cli\n"
+        f"cli.LESSONS = Path({str(course / 'notebooks')!r}); cli.cores = lambda: 2\n"
+        f"sys.exit(cli.main(['run', '1', '2', '3', '--out', {str(course / 'there')!r}]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", start],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(kernels := [int(path.name[3:]) for path in course.glob("pid*")]) < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(stop)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert "Traceback" not in said
+    assert len(list(course.glob("pid*"))) == 2
+    for kernel in kernels:
+        with pytest.raises(ProcessLookupError):
+            os.kill(kernel, 0)
+    assert list(temporary.glob("warmup_course_*")) == []
 
 
 @pytest.mark.process
@@ -110,19 +307,6 @@ def test_restore_says_where_the_old_copy_is(course, capsys):
     (course / "workspace/01_claim.ipynb").write_text("mine")
     assert cli.main(["restore", "1"]) == 0
     assert capsys.readouterr().out.endswith("Yours is kept as 01_claim.yours-1.ipynb.\n")
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
-    """The commands that are run, with their environment; all fail."""
-    recorded: list[tuple[list[str], dict[str, str]]] = []
-
-    def run(command: list[Any], **options: Any) -> SimpleNamespace:
-        recorded.append(([str(word) for word in command], options.get("env", {})))
-        return SimpleNamespace(returncode=1)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    return recorded
 
 
 def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
@@ -165,6 +349,15 @@ def test_slow_is_what_the_others_leave_out(course, runs, monkeypatch):
 def test_one_lesson_is_checked_alone(course, runs):
     cli.main(["test", "1"])
     assert {command[-1] for command, _ in runs} == {"01_claim", str(course / "notebooks/01_claim.ipynb")}
+
+
+def test_each_check_of_pytest_writes_its_own_junit_file(course, runs, monkeypatch):
+    monkeypatch.setattr(cli, "find_chromium", lambda: "/usr/bin/chromium")
+    cli.main(["test", "--junit", str(course / "reports")])
+    written = [command[-1] for command, _ in runs if command[2] == "pytest"]
+    assert len(set(written)) == len(written) >= 3
+    assert f"--junitxml={course / 'reports'}/unit tests.xml" in written
+    assert not any("junit" in word for command, _ in runs if command[2] != "pytest" for word in command)
 
 
 def test_checks_say_what_they_need(course, monkeypatch, capsys):
@@ -297,6 +490,21 @@ def test_what_was_mended_is_one_line_beside_what_is_left(answers, capsys, option
     assert said.out != ""
     assert said.err.startswith(f"warmup-course: `{answers}` was damaged. 2 answers could still be read.")
     assert said.err.count("\n") == 1
+
+
+def test_a_broken_quiz_is_named(answers, tmp_path, monkeypatch, capsys):
+    quiz = sys.modules[load.__module__]
+    quizzes = tmp_path / "quizzes"
+    shutil.copytree(quiz.QUIZZES, quizzes)
+    monkeypatch.setattr(quiz, "QUIZZES", quizzes)
+    for damage in (b"title: [", b"3", b"title: x", b"\xff\xfe\x00"):
+        (quizzes / "03_linear_warmup.yaml").write_bytes(damage)
+        quiz._read.cache_clear()
+        assert cli.main(["progress"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"warmup-course: {quizzes / '03_linear_warmup.yaml'} is damaged: ")
+        assert said.count("\n") == 1
+    quiz._read.cache_clear()
 
 
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import sys
 from base64 import b64decode, b64encode
 from io import BytesIO
 from pathlib import Path
@@ -69,6 +70,16 @@ def test_a_lesson_is_found_by_number_and_name(shipped: Path, name: str):
 def test_lessons_come_in_order_and_once(shipped: Path):
     both = [shipped / "00_start_here.ipynb", shipped / "03_linear_warmup.ipynb"]
     assert find(shipped) == find(shipped, ["3", "0", "03"]) == both
+
+
+def test_a_path_is_to_the_shipped_lesson_itself(shipped: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch):
+    fill_workspace(find(shipped), workspace)
+    monkeypatch.chdir(shipped)
+    for path in ("./03_linear_warmup.ipynb", shipped / "03_linear_warmup.ipynb", "../notebooks/03_linear_warmup"):
+        assert find(shipped, [str(path)]) == [shipped / "03_linear_warmup.ipynb"]
+    for path in ("../workspace/03_linear_warmup.ipynb", workspace / "03_linear_warmup.ipynb", "x/03_linear_warmup"):
+        with pytest.raises(CommandError, match=r"LESSON must be a number or a name, or a file in .*notebooks; got"):
+            find(shipped, [str(path)])
 
 
 @pytest.mark.parametrize("name", ["7", "03_linear", "linear", "", "notes"])
@@ -231,13 +242,50 @@ def test_a_failure_without_parameters_has_the_same_number(lessons: list[Path]):
 
 def test_an_unknown_parameter_is_refused_before_any_work(lessons: list[Path]):
     with pytest.raises(CommandError, match="00_good has the parameters device, seed, lr; got 'sed'"):
-        list(execute_all(lessons, {"sed": 3}))
+        execute_all(lessons, {"sed": 3})
 
 
-def test_a_file_that_is_no_notebook_is_a_failure_of_that_lesson(tmp_path: Path):
-    (tmp_path / "00_broken.ipynb").write_text("{")
-    [broken] = execute_all(find(tmp_path), {})
-    assert broken.error
+@pytest.mark.process
+@pytest.mark.parametrize("parameters", [{}, {"seed": 3}])
+def test_a_file_that_is_no_notebook_is_a_failure_of_that_lesson(tmp_path: Path, parameters: dict[str, int]):
+    broken = tmp_path / "00_broken.ipynb"
+    broken.write_text("{")
+    write_lesson(tmp_path / "01_good.ipynb", code("print(seed)"))
+    first, second = execute_all(find(tmp_path), parameters)
+    assert first.error is not None
+    assert first.error.startswith(f"{broken} is damaged, it is no notebook: JSONDecodeError")
+    assert (second.error, second.unheld) == (None, 0)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("parameters", [{}, {"seed": 3}])
+def test_a_dead_kernel_and_a_slow_cell_are_told_with_their_cell(
+    tmp_path: Path, monkeypatch, parameters: dict[str, int]
+):
+    blank, note = code("  "), {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "neither counts"}
+    monkeypatch.setattr(lesson_files, "CELL_TIMEOUT", 3)
+    write_lesson(tmp_path / "00_dead.ipynb", note, blank, code("1"), code("import os; os._exit(1)"), code("2"))
+    write_lesson(tmp_path / "01_slow.ipynb", note, blank, code("import time; time.sleep(60)"))
+    errors = [ended.error for ended in execute_all(find(tmp_path), parameters)]
+    assert [error and error.partition(": ")[::2][0] for error in errors] == ["In [3]", "In [2]"]
+    assert [error and error.split(": ")[1] for error in errors] == ["DeadKernelError", "CellTimeoutError"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")
+def test_a_folder_that_cannot_take_the_executed_lessons_is_refused_before_any_work(lessons: list[Path], tmp_path: Path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # stands for a full disk
+    try:
+        with pytest.raises(CommandError, match=r"the executed lessons cannot be written into .*out: File too large"):
+            execute_all(lessons, {}, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"cannot be written into .*: Not a directory"):
+        execute_all(lessons, {}, tmp_path / "file/out")
 
 
 # ---- normalising ----------------------------------------------------------------------------------------------------

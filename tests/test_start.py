@@ -49,7 +49,8 @@ sys.exit(7)
     "warmup_course/__init__.py": "",
     "sitecustomize.py": "",
 }
-VENV, TORCH, COURSE = "venv", "pip install constraints.txt torch==2.13.0", "pip install constraints.txt ."
+VENV, TORCH, COURSE = "venv", "pip install torch==2.13.0", "pip install constraints.txt ."
+FREE = "import shutil; shutil.disk_usage = lambda path: shutil._ntuple_diskusage(9, 9, {})"
 COURSE_WITH_TESTS = "pip install constraints.txt .[test]"
 
 
@@ -200,7 +201,7 @@ def test_two_starts_at_once_install_once(course: Course):
 
 @pytest.mark.parametrize("arguments", [("--torch", "cpu", "lab"), ("lab", "--torch", "cpu"), ("lab", "--torch=cpu")])
 def test_torch_may_stand_anywhere_and_is_remembered(course: Course, arguments: tuple[str, ...]):
-    from_index = "pip install constraints.txt https://download.pytorch.org/whl/cpu torch==2.13.0"
+    from_index = "pip install https://download.pytorch.org/whl/cpu torch==2.13.0"
     _, said = course.start(*arguments)
     assert "handed over: ['lab']" in said
     assert course.asked() == [VENV, from_index, COURSE]
@@ -213,19 +214,42 @@ def test_torch_may_stand_anywhere_and_is_remembered(course: Course, arguments: t
 @pytest.mark.parametrize("arguments", [("lab", "--torch", "gpu"), ("lab", "--torch"), ("lab", "--torch=")])
 def test_unknown_build_of_torch(course: Course, arguments: tuple[str, ...]):
     status, said = course.start(*arguments)
-    assert (status, course.asked()) == (1, [])
+    assert (status, course.asked()) == (2, [])
     assert "--torch must be cpu or cuda, got" in said
 
 
 @pytest.mark.parametrize(
     ("pip_says", "told"),
     [
-        ("WARNING: Retrying after connection broken by NewConnectionError", "Check the network"),
+        # What pip 23 to 26 say: of a dead index, ...
         (
-            "ERROR: Could not find a version that satisfies torch",
-            "ERROR: Could not find a version that satisfies torch",
+            "Looking in indexes: http://mirror/simple\nWARNING: Retrying after connection broken by NewConnectionError",
+            "the package index cannot be reached (http://mirror/simple).\nCheck the network",
         ),
-        ("ERROR: [Errno 28] No space left on device", "No space left on device"),
+        ("ERROR: HTTP error 503 while getting http://mirror/torch.whl", "the package index cannot be reached (PyPI)"),
+        # ... where there is no wheel for the machine, ...
+        (
+            (
+                "Looking in links: /stick/wheels\n"
+                "ERROR: Could not find a version that satisfies the requirement torch==2.13.0 (from versions: 2.2.2)\n"
+                "ERROR: No matching distribution found for torch==2.13.0"
+            ),
+            "the package index (/stick/wheels) has no torch==2.13.0 for this machine (Python 3.",
+        ),
+        # ... the same, of a package with a range and a pin, ...
+        (
+            (
+                "ERROR: Cannot install warmup_course because these package versions have conflicting dependencies.\n"
+                "The conflict is caused by:\n    warmup_course 0.1.0 depends on numpy<3 and >=2.1\n"
+                "    The user requested (constraint) numpy==2.4.6\n\nERROR: ResolutionImpossible: for help visit"
+            ),
+            "has no numpy==2.4.6 for this machine",
+        ),
+        # ... and of disks.
+        ("ERROR: [Errno 28] No space left on device", "No space left on device.\nMake room."),
+        ("error: could not create 'x': Read-only file system", "could not create 'x': Read-only file system\nMake"),
+        ("OSError: [Errno 13] Permission denied: '/x'", "OSError: [Errno 13] Permission denied: '/x'\nMake"),
+        ("ERROR: out of luck", "could not install: PyTorch 2.13.0, 200 MB or more. It says:\nERROR: out of luck"),
     ],
 )
 def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_says: str, told: str):
@@ -233,7 +257,11 @@ def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_sa
     assert status == 1
     assert told in said
     assert "start again" in said
+    assert "Remove what is in the way" not in said or "luck" in pip_says
     assert "handed over" not in said
+    log = course.folder / "install.log"
+    assert said.endswith(f"All that was said is in {log}\n")
+    assert pip_says in log.read_text("utf-8")
     assert course.asked() == [VENV, TORCH]
     assert "handed over" in course.start("lab")[1]
 
@@ -244,7 +272,12 @@ def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_sa
         ("import sys; sys.version_info = (3, 8, 18)", "needs Python 3.11 to 3.13, and this is Python 3.8"),
         ("import sys; sys.version_info = (3, 14, 0)", "needs Python 3.11 to 3.13, and this is Python 3.14"),
         ("import sys; sys.modules['ensurepip'] = None", "sudo apt install python3."),
-        ("import shutil; shutil.disk_usage = lambda path: shutil._ntuple_diskusage(9, 9, 5e8)", "Make 1.5 GB free"),
+        (f"import sys; sys.platform = 'darwin'; {FREE.format(5e8)}", "Make 1.5 GB free"),
+        (
+            f"import sys; sys.platform = 'linux'; {FREE.format(5e9)}",
+            "Make 1.0 GB free and start again. With --torch cpu it needs 2 GB.",
+        ),
+        ("import os; os.access = lambda path, mode: False", "is read-only, and .venv would be made in it."),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine: str, told: str):
@@ -253,6 +286,56 @@ def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine
     assert (status, course.asked()) == (1, [])
     assert told in said
     assert not (course.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize("word", ["labb", "--version", "", "--no-browser", "Lab", "03"])
+def test_unknown_command_is_refused_before_anything_is_made(course: Course, word: str):
+    known = "lab, restore, progress, run, test, refresh, bench"
+    assert course.start(word) == (2, f"start.py: COMMAND must be one of {known}; got {word!r}\n")
+    assert course.asked() == []
+
+
+@pytest.mark.parametrize("name", [".", "warmup_course", ".venv"])
+def test_nothing_is_run_from_where_anyone_may_write(course: Course, name: str):
+    course.start("lab")
+    folder = (course.folder / name).resolve()
+    folder.mkdir(exist_ok=True)
+    course.asked()
+    folder.chmod(0o777)
+    status, said = course.start("lab")
+    assert (status, course.asked()) == (1, [])
+    assert said.startswith(f"start.py: every user of this machine may change what is in {folder}, so")
+    assert said.endswith(f"chmod -R o-w '{course.folder}'\n")
+    for safe in (0o1777, 0o775):  # as /tmp is; a group's folder
+        folder.chmod(safe)
+        assert "handed over" in course.start("lab")[1]
+
+
+def test_a_file_system_that_keeps_no_modes_is_no_obstacle(course: Course):
+    """As in WSL on a Windows drive, where a new file shows the same 0777 as everything."""
+    course.folder.chmod(0o777)
+    shown = "import os, tempfile; make = os.open\n"
+    shown += "def all_may(path, flags, mode=0o777, **more):\n    d = make(path, flags, mode, **more)\n"
+    shown += (
+        "    if flags & os.O_CREAT:\n        os.fchmod(d, 0o777)\n    return d\nos.open = tempfile._os.open = all_may"
+    )
+    (course.folder / "stand_ins/sitecustomize.py").write_text(shown)
+    assert "handed over" in course.start("lab")[1]
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(course: Course, tmp_path: Path):
+    course.start("lab")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "warmup_course").mkdir(parents=True)
+    (elsewhere / "warmup_course/__init__.py").write_text("raise SystemExit('not ours')")
+    said = subprocess.run(
+        [sys.executable, course.folder / "start.py", "lab"],
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": str(course.folder / "stand_ins")},
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout == "handed over: ['lab']\n"
 
 
 def test_start_py_alone_says_where_it_belongs(course: Course):

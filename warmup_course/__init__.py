@@ -9,6 +9,8 @@ from warmup_course.schedulers import Schedule, lambda_lr
 from warmup_course.sweep import sweep
 from warmup_course.training import History, TrainConfig, train
 
+__version__ = "0.1.0"
+
 __all__ = [
     "MLP",
     "ConvNet",

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import io
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -13,15 +14,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from warmup_course import lesson_files
+from warmup_course import __version__, lesson_files
 from warmup_course.headless import find_chromium
-from warmup_course.lesson_files import ONE_CORE, CommandError, Execution
+from warmup_course.lesson_files import IN_CLONE, LESSONS, ONE_CORE, PACKAGE, CommandError, Execution
 
-PACKAGE = Path(__file__).resolve().parent
-# The commands work in a clone, where the package stands beside the lessons.
-ROOT = PACKAGE.parent
-LESSONS = ROOT / "notebooks"
-WORKSPACE = ROOT / "workspace"
+# What is written goes beside the lessons in a clone, and into the current folder where the course came as a wheel.
+ROOT = PACKAGE.parent if IN_CLONE else Path.cwd()
+WORKSPACE = ROOT / ("workspace" if IN_CLONE else "warmup_course_workspace")
 BENCHMARKS = ROOT / "benchmarks"
 EVIDENCE = ROOT / "docs" / "evidence.csv"
 FIRST_LESSON = "00_start_here.ipynb"
@@ -30,13 +29,19 @@ FIRST_LESSON = "00_start_here.ipynb"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     options = make_parser().parse_args(arguments)
+    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command leaves behind is cleared
     try:
+        if not IN_CLONE and options.command in (test, refresh, evidence, bench):
+            raise CommandError(f"{options.command.__name__} is for authors, and works in a clone of the course only")
         status: int = options.command(options)
     except (CommandError, OSError) as error:
         print(f"warmup-course: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print("warmup-course: stopped", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
     return status
 
 
@@ -44,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="warmup-course", description=__doc__, epilog="Each command explains itself: warmup-course lab --help"
     )
+    parser.add_argument("--version", action="version", version=f"warmup-course {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -65,7 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add(lab)
     command.add_argument("--no-browser", action="store_true", help="open no browser")
-    command.add_argument("--port", type=int, metavar="N", help="usually 8888, or the next one that is free")
+    command.add_argument("--port", type=port, metavar="N", help="usually 8888, or the next one that is free")
 
     command = add(restore)
     command.add_argument("lesson", metavar="LESSON", help="its number or name")
@@ -87,7 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="a value for a variable of the lesson's first code cell",
     )
     command.add_argument(
-        "--out", type=Path, default=ROOT / "executed", metavar="DIR", help="where the executed copies go (executed/)"
+        "--out", type=folder, default=ROOT / "executed", metavar="DIR", help="where the executed copies go (executed/)"
     )
 
     command = add(test)
@@ -95,6 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     which.add_argument("--fast", action="store_true", help="leave out what starts other programs, such as kernels")
     which.add_argument("--slow", action="store_true", help="only what takes too long for every day")
     which.add_argument("lesson", nargs="?", metavar="LESSON", help="check this lesson only")
+    command.add_argument("--junit", type=folder, metavar="DIR", help="write a JUnit file of each check of pytest's")
 
     command = add(refresh)
     command.add_argument("lessons", **several)
@@ -106,6 +113,20 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(bench)
     command.add_argument("name", nargs="?", metavar="NAME", help="one script; all if there is none")
     return parser
+
+
+def port(text: str) -> int:
+    """A number of a port; 0 is any that is free."""
+    if not (text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"N must be a whole number from 0 to 65535; got {text!r}")
+    return int(text)
+
+
+def folder(text: str) -> Path:
+    """A folder, which need not be there yet."""
+    if not text or (Path(text).exists() and not Path(text).is_dir()):
+        raise argparse.ArgumentTypeError(f"DIR must be a folder; got {text!r}")
+    return Path(text).resolve()
 
 
 def lab(options: argparse.Namespace) -> int:
@@ -124,7 +145,7 @@ def lab(options: argparse.Namespace) -> int:
     for line in lesson_files.fill_workspace(pages, workspace):
         print(line)
     print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
+    command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"]
     # The settings there keep JupyterLab from asking for news and updates.
     command += [f"--LabApp.app_settings_dir={PACKAGE / 'lab_settings'}", "--log-level=ERROR"]
@@ -181,7 +202,7 @@ def progress(options: argparse.Namespace) -> int:
                 print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
         for warning in told:
             print(f"warmup-course: {warning.message}", file=sys.stderr)
-    except store.StoreError as error:
+    except (store.StoreError, ValueError) as error:  # the second: a quiz's file
         raise CommandError(str(error)) from error
     return 0
 
@@ -226,7 +247,7 @@ def run(options: argparse.Namespace) -> int:
     """Execute lessons and say which cells fail.
 
     Executes the lessons with papermill, as many at a time as there are cores, and stores the executed copies. At other
-    than its standard parameters a lesson shows claims that do not hold, and goes on.
+    than its standard parameters a lesson shows claims that do not hold, and goes on; its line says how many.
     Exit status: 0 if all ran to their end, 1 if a cell failed.
 
     examples:
@@ -234,13 +255,16 @@ def run(options: argparse.Namespace) -> int:
       warmup-course run 00 03 -p device cpu -p seed 3
       warmup-course run 03 -p device cuda --out on_gpu
     """
-    if options.out.resolve() == LESSONS:
+    if options.out == LESSONS.resolve():
         raise CommandError("--out must not be the folder of the lessons themselves; refresh is the command for that")
     parameters = {name: parse_value(value) for name, value in options.parameters}
     lessons = lesson_files.find(LESSONS, options.lessons)
+    at_once = min(cores(), len(lessons))
+    executions = lesson_files.execute_all(lessons, parameters, options.out, at_once)
+    print(f"Running {', '.join(lesson.stem for lesson in lessons)}; {at_once} at once.", flush=True)
     failed = 0
-    for ended in lesson_files.execute_all(lessons, parameters, options.out, at_once=cores()):
-        failed += report(ended, "ok")
+    for ended in executions:
+        failed += report(ended, f"ok, but {ended.unheld} of its claims do not hold" if ended.unheld else "ok")
     print(f"{len(lessons) - failed} of {len(lessons)} lessons ran; they are in {options.out}")
     return 1 if failed else 0
 
@@ -314,9 +338,10 @@ def test(options: argparse.Namespace) -> int:
     for name, (command, device) in checks.items():
         print(f"\n=== {name}", flush=True)
         begin = perf_counter()
-        with lesson_files.without_answers():
+        with lesson_files.checking():
             environment = os.environ | ONE_CORE | {"WARMUP_COURSE_DEVICE": device}
-            if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment).returncode:
+            junit = [f"--junitxml={options.junit / name}.xml"] if options.junit and command[0] == "pytest" else []
+            if subprocess.run([sys.executable, "-m", *command, *junit], cwd=ROOT, env=environment).returncode:
                 failed.append(name)
         print(f"--- {name}: {'FAILED' if name in failed else 'passed'}, {perf_counter() - begin:.0f} s", flush=True)
     if not options.fast and not options.lesson and not find_chromium():
@@ -393,7 +418,7 @@ def evidence(options: argparse.Namespace) -> int:
     os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu", MPLBACKEND="Agg")
     lessons, kept = lesson_files.find(LESSONS, options.lessons), ROOT / "executed" / "evidence"
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-    with lesson_files.without_answers():
+    with lesson_files.checking():
         for _ in tqdm(measure_all(lessons, seeds, kept, cores()), total=len(lessons) * len(seeds)):
             pass
     failures = update(lessons, seeds, kept, EVIDENCE)
@@ -412,10 +437,12 @@ def bench(options: argparse.Namespace) -> int:
       warmup-course bench labs
     """
     scripts = {path.stem: path for path in sorted(BENCHMARKS.glob("*.py"))}
+    if not scripts:
+        raise CommandError(f"there is nothing to measure: {BENCHMARKS} has no scripts")
     if options.name is not None and options.name not in scripts:
-        raise CommandError(f"NAME must be one of {', '.join(scripts) or '(there are none)'}; got {options.name!r}")
+        raise CommandError(f"NAME must be one of {', '.join(scripts)}; got {options.name!r}")
     names = scripts if options.name is None else [options.name]
-    return max((subprocess.run([sys.executable, scripts[name]]).returncode for name in names), default=0)
+    return max(subprocess.run([sys.executable, scripts[name]]).returncode for name in names)
 
 
 def cores() -> int:

@@ -77,13 +77,13 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=log, stderr=log)
     try:
-        yield _address(folder / "JUPYTER_RUNTIME_DIR", server)
+        yield server_address(folder / "JUPYTER_RUNTIME_DIR", server)
     finally:
         server.terminate()  # it ends its kernels
         server.wait(timeout=30)
 
 
-def _address(runtime: Path, server: subprocess.Popen[bytes]) -> str:
+def server_address(runtime: Path, server: subprocess.Popen[Any]) -> str:
     """The address of the one server whose files are in the folder, once it answers."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:

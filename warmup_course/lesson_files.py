@@ -4,25 +4,34 @@ A notebook is a JSON file. Copying needs no more than that, so papermill and nbf
 """
 
 import json
+import logging
 import os
+import signal
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from warmup_course.checks import folder_from
 
 Notebook = dict[str, Any]
 
+PACKAGE = Path(__file__).resolve().parent
+# A wheel has the lessons inside the package, a clone beside it.
+IN_CLONE = not (PACKAGE / "notebooks").is_dir()
+LESSONS = (PACKAGE.parent if IN_CLONE else PACKAGE) / "notebooks"
+
 CELL_TIMEOUT = 300
+# As classroom.lesson prints it.
+UNHELD = "✘ does not hold at these settings: "
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PNG = "image/png"
 # The page that stands beside the lessons: words and ideas, and where they are taught.
@@ -36,6 +45,8 @@ RECORD = ".copied.json"
 WORKSPACE_VARIABLE = "WARMUP_COURSE_WORKSPACE"
 # The variable that names the folder of the learner's answers.
 HOME_VARIABLE = "WARMUP_COURSE_HOME"
+# The variable that makes an error of a claim that does not hold.
+STRICT_VARIABLE = "WARMUP_COURSE_STRICT"
 # For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 ONE_CORE = ONE_THREAD | {"LOKY_MAX_CPU_COUNT": "1"}
@@ -59,7 +70,8 @@ class CommandError(Exception):
 def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     """The lessons of these names in order, or all. A name is a number, or the file's with or without .ipynb.
 
-    The glossary is no lesson, but found by its name.
+    A path is one to the folder's own files, not to another of the same name, such as the learner's copy. The glossary
+    is no lesson, but found by its name.
 
     Raises:
         CommandError: for a name that is none of them, or a folder without lessons.
@@ -69,6 +81,9 @@ def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
         raise CommandError(f"there are no lessons in {folder}; warmup-course works inside the complete course folder")
     found = set()
     for name in names:
+        given = Path(name)
+        if len(given.parts) > 1 and folder.resolve() not in (given.resolve().parent, (folder.parent / given).parent):
+            raise CommandError(f"LESSON must be a number or a name, or a file in {folder}; got {name!r}")
         start = f"{int(name):02d}_" if name.isdecimal() else Path(name).stem + "."
         matches = [page for page in (*lessons, *folder.glob(GLOSSARY)) if page.name.startswith(start)]
         if not matches:
@@ -80,9 +95,26 @@ def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
 # ---- the learner's copies -------------------------------------------------------------------------------------------
 
 
-def without_outputs(text: str) -> str:
+def read(lesson: Path) -> Notebook:
+    """A notebook's content.
+
+    Raises:
+        CommandError: naming the file, if it cannot be read or is no notebook.
+    """
+    try:
+        notebook = json.loads(lesson.read_bytes())
+        if not all(isinstance(cell["source"], str | list) and cell["cell_type"] for cell in notebook["cells"]):
+            raise TypeError("a cell without a source")
+    except OSError as error:
+        raise CommandError(f"{lesson} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise CommandError(f"{lesson} is damaged, it is no notebook: {type(error).__name__}: {error}") from error
+    return dict(notebook)
+
+
+def without_outputs(lesson: Path) -> str:
     """A notebook's text as a learner gets it: no outputs, so that no prediction is spoiled."""
-    notebook = json.loads(text)
+    notebook = read(lesson)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell.update(outputs=[], execution_count=None)
@@ -120,7 +152,11 @@ def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:
     record = _read_record(workspace)
     said = []
     for lesson in lessons:
-        copy, fresh = workspace / lesson.name, without_outputs(lesson.read_text("utf-8"))
+        try:
+            copy, fresh = workspace / lesson.name, without_outputs(lesson)
+        except CommandError as error:  # the others are copied all the same
+            said.append(f"{lesson.stem}: left out. {error}")
+            continue
         given, now, new = record.get(lesson.name), _hash_of(copy), _hash(fresh)
         if now is None or now == given != new:
             _write(copy, fresh)
@@ -137,7 +173,7 @@ def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:
 
 def restore(lesson: Path, workspace: Path) -> Path | None:
     """Put a fresh copy into the workspace; where the learner's differs from it, that one's new place."""
-    copy, fresh = workspace / lesson.name, without_outputs(lesson.read_text("utf-8"))
+    copy, fresh = workspace / lesson.name, without_outputs(lesson)
     record, kept = _read_record(workspace), None
     if _hash_of(copy) not in (None, record.get(lesson.name), _hash(fresh)):
         places = (workspace / f"{lesson.stem}.yours-{number}.ipynb" for number in count(1))
@@ -187,11 +223,19 @@ class Execution:
     notebook: Notebook | None
     error: str | None
 
+    @property
+    def unheld(self) -> int:
+        """How many of its claims it shows as not holding."""
+        outputs = (output for cell in (self.notebook or {"cells": []})["cells"] for output in cell.get("outputs", ()))
+        return sum("".join(output.get("text", "")).count(UNHELD) for output in outputs)
+
 
 def execute_all(
     lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None = None, at_once: int = 1
 ) -> Iterator[Execution]:
     """Execute lessons with papermill, each in a kernel of its own; yields each as it ends.
+
+    Whatever stops it, such as Ctrl-C, ends the kernels too, and no lesson starts any more.
 
     Args:
         lessons: the notebooks.
@@ -200,51 +244,106 @@ def execute_all(
         at_once: how many lessons run at a time.
 
     Raises:
-        CommandError: for a parameter that one of the lessons does not have, before any work starts.
+        CommandError: for a parameter that one of the lessons does not have, or a folder that cannot take the executed
+            notebooks, before any work starts.
     """
     _check_parameters(lessons, parameters)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        _check_room(lessons, out)
+    return _executions(lessons, parameters, out, at_once)
+
+
+def _executions(
+    lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None, at_once: int
+) -> Iterator[Execution]:
     for name, value in (ONE_CORE if min(at_once, len(lessons)) > 1 else ONE_THREAD).items():
         os.environ.setdefault(name, value)
-    with without_answers(), ThreadPoolExecutor(at_once) as pool:
-        for ended in as_completed([pool.submit(_execute, lesson, parameters, out) for lesson in lessons]):
-            yield ended.result()
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is told in an Execution
+    kernels: list[Any] = []
+    with checking():
+        pool = ThreadPoolExecutor(at_once)
+        executions = [pool.submit(_execute, lesson, parameters, out, kernels) for lesson in lessons]
+        try:
+            for ended in as_completed(executions):
+                yield ended.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(execution.done() for execution in executions):  # one may be about to start its kernel
+                for kernel in kernels:
+                    _kill(kernel)
+                sleep(0.1)
+
+
+def _check_room(lessons: Sequence[Path], out: Path) -> None:
+    """Write as much as the stored lessons have, so that a full or read-only disk is seen before an hour has passed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out) as file:
+            file.write(bytes(sum(lesson.stat().st_size for lesson in lessons)))
+    except OSError as error:
+        raise CommandError(f"the executed lessons cannot be written into {out}: {error.strerror}") from error
+
+
+def _kill(kernel: Any) -> None:
+    """End a kernel and what it started, from another thread than its own."""
+    process, group = (getattr(kernel.provisioner, name, None) for name in ("process", "pgid"))
+    with suppress(OSError):  # it has just ended
+        if process and group:
+            os.killpg(group, signal.SIGKILL)
+        elif process:  # as on Windows
+            process.kill()
 
 
 @contextmanager
-def without_answers() -> Iterator[None]:
-    """What starts meanwhile keeps its answers in a folder that goes away, and never touches those of a learner."""
-    learners = os.environ.get(HOME_VARIABLE)
+def checking() -> Iterator[None]:
+    """What starts meanwhile keeps its answers in a folder that goes away, and stops at a claim that does not hold."""
+    learners = {name: os.environ.get(name) for name in (HOME_VARIABLE, STRICT_VARIABLE)}
     with TemporaryDirectory(prefix="warmup_course_") as folder:
-        os.environ[HOME_VARIABLE] = folder
+        os.environ.update({HOME_VARIABLE: folder, STRICT_VARIABLE: "1"})
         try:
             yield
         finally:
-            if learners is None:
-                del os.environ[HOME_VARIABLE]
-            else:
-                os.environ[HOME_VARIABLE] = learners
+            for name, value in learners.items():
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
 
 
 def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> None:
     import papermill
 
     for lesson in lessons if parameters else ():
-        known = papermill.inspect_notebook(lesson)
+        try:
+            known = papermill.inspect_notebook(lesson)
+        except Exception:  # a damaged one does not keep the others from running, and is reported when its turn comes
+            continue
         for name in parameters:
             if name not in known:
                 raise CommandError(f"{lesson.stem} has the parameters {', '.join(known)}; got {name!r}")
 
 
-def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None) -> Execution:
+def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None, kernels: list[Any]) -> Execution:
     import papermill
+    from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import ensure_event_loop
+
+    class Kernel(AsyncKernelManager):  # papermill keeps its own to itself
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            kernels.append(self)
+
+    # papermill puts the parameters into a cell of its own, which the reader's notebook does not have.
+    number = -bool(parameters)
+
+    def count_cells(cell: Notebook, cell_index: int) -> None:
+        nonlocal number
+        number += cell["cell_type"] == "code" and bool(cell["source"].strip())
 
     begin = perf_counter()
     notebook, error = None, None
     loop = ensure_event_loop(prefer_selector_loop=True)  # papermill takes this thread's, and leaves it open
     try:
+        read(lesson)
         notebook = papermill.execute_notebook(
             lesson,
             out and out / lesson.name,
@@ -255,13 +354,15 @@ def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None) -> E
             execution_timeout=CELL_TIMEOUT,
             extra_arguments=["--log-level=CRITICAL"],  # no talk of ports and of being shut down
             shutdown_kernel="immediate",  # all is done; to end in good order takes a second
+            kernel_manager_class=Kernel,
+            on_cell_start=count_cells,
         )
     except papermill.PapermillExecutionError as failure:
-        # papermill puts the parameters into a cell of its own, which the reader's notebook does not have.
-        number = failure.exec_count - bool(parameters)
         error = f"In [{number}]: {failure.ename}: {failure.evalue}"
-    except Exception as failure:  # a dead kernel, a cell out of time, a file that is no notebook
-        error = f"{type(failure).__name__}: {failure}"
+    except CommandError as failure:
+        error = str(failure)
+    except Exception as failure:  # a dead kernel, a cell out of time, a full disk
+        error = f"In [{number}]: {type(failure).__name__}: {failure}"
     finally:
         loop.close()
     return Execution(lesson, perf_counter() - begin, notebook, error and error.replace("\n", " "))

@@ -28,8 +28,7 @@ def load(lesson: str) -> dict[str, Any]:
     """The title, minutes and questions of a lesson or of the final quiz, as its file has them.
 
     Raises:
-        ValueError: if there is no quiz of that name.
-        yaml.YAMLError: if its file is damaged; the message names the file.
+        ValueError: if there is no quiz of that name, or its file is damaged.
     """
     one_of("lesson", lesson, quizzes())
     return _read(lesson)
@@ -37,8 +36,12 @@ def load(lesson: str) -> dict[str, Any]:
 
 @cache
 def _read(lesson: str) -> dict[str, Any]:
-    with open(QUIZZES / f"{lesson}.yaml", encoding="utf-8") as file:  # its name comes into the parser's messages
-        quiz: dict[str, Any] = yaml.safe_load(file)
+    path = QUIZZES / f"{lesson}.yaml"
+    try:
+        quiz: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+        quiz["title"], quiz["minutes"], quiz["questions"]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     return quiz
 
 
