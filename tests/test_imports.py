@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "lesson_files": {"checks"},
     "headless": {"lesson_files"},
     "cli": BASE
-    | {"training", "stacked", "sweep", "probes", "export", "classroom", "evidence", "lesson_files", "headless"},
+    | {"training", "stacked", "sweep", "probes", "export", "classroom", "evidence", "lesson_files", "headless"}
+    | {"__version__"},
 }
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

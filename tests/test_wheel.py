@@ -23,6 +23,7 @@ from warmup_course.lesson_files import find
 ROOT = Path(__file__).resolve().parent.parent
 NAME = f"warmup_course-{warmup_course.__version__}"
 LESSONS = [*(path.name for path in find(ROOT / "notebooks")), "glossary.ipynb"]
+BESIDE = [*(f"notebooks/{name}" for name in LESSONS), "docs/evidence.csv"]
 PACKAGE = {
     str(path.relative_to(ROOT))
     for path in (ROOT / "warmup_course").rglob("*.*")
@@ -37,7 +38,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, made in a copy of the clone, and the wheel, made of the sdist."""
     folder = tmp_path_factory.mktemp("built")
-    for name in ("warmup_course", "notebooks"):
+    for name in ("warmup_course", "notebooks", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -55,12 +56,12 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_and_sdist_hold_the_package_and_the_lessons(dist: Path):
     with zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl") as wheel:
         files = {name for name in wheel.namelist() if ".dist-info/" not in name}
-        assert files == PACKAGE | {f"warmup_course/notebooks/{name}" for name in LESSONS}
-        for name in LESSONS:
-            assert wheel.read(f"warmup_course/notebooks/{name}") == (ROOT / "notebooks" / name).read_bytes()
+        assert files == PACKAGE | {f"warmup_course/{name}" for name in BESIDE}
+        for name in BESIDE:
+            assert wheel.read(f"warmup_course/{name}") == (ROOT / name).read_bytes()
     with tarfile.open(dist / f"{NAME}.tar.gz") as sdist:
         files = {name.partition("/")[2] for name in sdist.getnames()}
-    assert PACKAGE | {f"notebooks/{name}" for name in LESSONS} | {"pyproject.toml", "README.md", "LICENSE"} <= files
+    assert PACKAGE | {*BESIDE} | {"pyproject.toml", "README.md", "LICENSE"} <= files
 
 
 Command = Callable[..., "subprocess.Popen[str]"]
