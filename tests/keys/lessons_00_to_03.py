@@ -82,7 +82,7 @@ def networks_in_this_lesson() -> list[float]:
     rates, arms, seeds = range(6), range(2), range(10)
     demo = len(list(product(rates, arms, seeds)))
     one_arm = len(list(product(rates, seeds)))
-    return [1 + demo + 30, 1 + one_arm + 30, 1 + demo, demo + 30, 1 + demo + 30 + demo, demo]
+    return [1 + demo, 1 + one_arm, demo, 1 + demo + demo, demo / len(rates)]
 
 
 def eighth_step_of_a_ramp() -> list[float]:
