@@ -213,7 +213,7 @@ CALLS = {
     "StabilityLab": Call(StabilityLab, {"runs": RUNS}, called={"chosen": "(chosen|peak_lr|warmup_steps)"}),
     "TrainingLab": Call(TrainingLab, {"config": TRAINED, "warmup_steps": 2, "seeds": [0]}),
     "SliderLab": Call(SliderLab, {"draw": draw_nothing, "lr": widgets.FloatSlider(0.1)}),
-    "arm_looks": Call(plots.arm_looks, {"labels": ["no warmup"]}, {"labels": {"empty list"}}),
+    "arm_looks": Call(plots.arm_looks, {"labels": ["no warmup"]}, {"labels": {"empty list", "dict"}}),
     "warmup_label": Call(plots.warmup_label, {"steps": 3}),
     "lr_curves": Call(plots.lr_curves, {"schedules": {"one": Schedule(3)}, "peak_lr": 0.1, **drawn()}, TITLES),
     "traces": Call(

@@ -481,9 +481,9 @@ def test_bad_arguments(make_lab, message):
 
 
 def test_bad_runs(runs):
-    with pytest.raises(ValueError, match=r"outcome with the dimensions .* got \('warmup_steps', 'seed'\)"):
+    with pytest.raises(ValueError, match=r"outcome has the dimensions .* got \('warmup_steps', 'seed'\)"):
         StabilityLab(runs.isel(peak_lr=0))
-    with pytest.raises(ValueError, match=r"batch_loss with the dimensions .* no such variable"):
+    with pytest.raises(ValueError, match=r"batch_loss has the dimensions .* got None"):
         StabilityLab(runs.drop_vars("batch_loss"))
     with pytest.raises(ValueError, match=r"warmup_steps must be one of \[0, 8, 32, 100\], got 7"):
         StabilityLab(runs, chosen=(0.25, 7))

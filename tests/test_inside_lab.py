@@ -143,7 +143,7 @@ def test_it_knows_its_goal(runs: Any) -> None:
     [
         (lambda runs: runs.pop((LINEAR, 40.0, 4)), (NETWORK, 0.05, 0), "every combination.*linear.*40.0, 4"),
         (
-            lambda runs: runs.update({(LINEAR, 40.0, 4): (Probe(*[torch.zeros(1)] * 3), None)}),
+            lambda runs: runs.update({(LINEAR, 40.0, 4): (Probe(squared_error, *[torch.zeros(1)] * 2), None)}),
             (NETWORK, 0.05, 0),
             "measurements",
         ),

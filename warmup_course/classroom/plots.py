@@ -85,7 +85,10 @@ def arm_looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     >>> arm_looks(["32 warmup steps", "no warmup"])["no warmup"]
     {'color': '#D55E00', 'linestyle': '--'}
     """
-    labels = [text("labels", label) for label in elements("labels", labels, least=0)]
+    labels = [
+        text("labels", label)
+        for label in elements("labels", labels.keys() if isinstance(labels, Mapping) else labels, least=0)
+    ]
     colours = cycle(colour for colour in COLOURS if colour != WITHOUT_WARMUP)
     styles = cycle(style for style in LINE_STYLES if style != "--")
     without = {"color": WITHOUT_WARMUP, "linestyle": "--"}
@@ -106,7 +109,7 @@ def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax:
         instance("schedules", schedule, Schedule, "Schedules by their labels")
     real_number("peak_lr", peak_lr, 0)
     ax = _axes(ax, title)
-    looks = arm_looks(list(schedules))
+    looks = arm_looks(schedules)
     for label, schedule in schedules.items():
         steps = np.arange(schedule.total_steps)
         marker = "o" if len(steps) <= 40 else None
@@ -136,7 +139,7 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
     for runs in _named("arms", arms).values():
         check_runs("arms", runs, outcome=("seed",), batch_loss=("seed", "step"))
     ax = _axes(ax, title)
-    for label, look in arm_looks(list(arms)).items():
+    for label, look in arm_looks(arms).items():
         runs = arms[label]
         for seed in runs.seed:
             loss = runs.batch_loss.sel(seed=seed).to_numpy()
@@ -161,7 +164,7 @@ def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> Non
     ax = _axes(ax, title)
     trained = (runs.outcome == "trained").sum("seed")
     labels = {warmup_label(steps): steps for steps in runs.warmup_steps.to_numpy()}
-    for label, look in arm_looks(list(labels)).items():
+    for label, look in arm_looks(labels).items():
         counts = trained.sel(warmup_steps=labels[label])
         ax.plot(runs.peak_lr, counts, marker="o", label=label, **look)
     ax.set_xscale("log", base=2)
@@ -224,7 +227,7 @@ def by_epoch(
     text("ylabel", ylabel)
     whole_number("first", first, 0)
     ax = _axes(ax, title)
-    looks = arm_looks(list(series))
+    looks = arm_looks(series)
     for label, values in series.items():
         epochs = np.arange(first, len(values) + first)
         marker = "o" if len(values) <= 20 else None
