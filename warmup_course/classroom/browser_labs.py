@@ -110,7 +110,8 @@ class BrowserLab(anywidget.AnyWidget):
         with BytesIO() as png:
             self.snapshot().savefig(png, format="png")
             picture = base64.b64encode(png.getvalue()).decode()
-        return {**data, "text/plain": self.describe(), "image/png": picture}, metadata
+        shown = {**data, "text/plain": self.describe(), "image/png": picture}
+        return shown, {**metadata, "image/png": {"alt": self.describe()}}
 
 
 # ---- Schedules ----
