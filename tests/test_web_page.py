@@ -48,7 +48,9 @@ def test_every_link_leads_to_a_heading(page: Path):
 
 
 def test_a_link_within_a_page_stays_one():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("[x](#Here) [y](02_b.ipynb#heading=There), a.ipynb")])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("[x](#Here) [y](02_b.ipynb#heading=There), a.ipynb")]
+    )
     [here, there] = [a["href"] for a in web_page(notebook).select("a")]
     assert (here, there) == ("#Here", "02_b.html#There")
 
@@ -103,4 +105,9 @@ def test_nothing_is_loaded_from_elsewhere(page: Path):
     """A reader's browser asks nobody but the server of the lessons."""
     texts = ["".join(cell["source"]) for cell in json.loads(page.read_text("utf-8"))["cells"]]
     markup = "\n".join(texts)
-    assert re.findall(r"!\[[^\]]*\]\(\s*<?(?!attachment:)\w+:|(?i:<(?:img|script|iframe|link|object|embed|video)\b)", markup) == []
+    assert (
+        re.findall(
+            r"!\[[^\]]*\]\(\s*<?(?!attachment:)\w+:|(?i:<(?:img|script|iframe|link|object|embed|video)\b)", markup
+        )
+        == []
+    )

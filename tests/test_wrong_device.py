@@ -1,17 +1,20 @@
 """Everything that computes, on a GPU: a tensor left on the CPU is an error there. Without a GPU, one is pretended."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from pretended_gpu import pretended_gpu
 from torch import nn
 
-from warmup_course import MLP, TrainConfig, data, sweep, train
+from warmup_course import TrainConfig, data, sweep, train
 from warmup_course.classroom import InsideLab, TrainingLab, begin
 from warmup_course.classroom.capstone import TASK, Budget
 from warmup_course.model import ConvNet, TinyTransformer
@@ -80,7 +83,7 @@ ALLOWED: dict[str, Callable[[], Any]] = {
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("mixed", MIXED.values(), ids=MIXED)
 def test_it_refuses_what_a_gpu_refuses(mixed: Callable[[], Any]):
-    with pytest.raises((RuntimeError, TypeError), match="device|cuda"):
+    with pytest.raises((RuntimeError, TypeError), match=r"device|cuda"):
         mixed()
 
 
@@ -172,3 +175,23 @@ def test_a_budgets_sweep():
 def test_a_lesson_begins(capsys: pytest.CaptureFixture[str]):
     assert begin("03_linear_warmup", device="auto", seed=0).device.startswith("cuda")
     assert "on the GPU" in capsys.readouterr().out
+
+
+# ---- the lessons ----------------------------------------------------------------------------------------------------
+
+LESSONS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_a_lesson_with_the_functions_that_it_defines(lesson: Path, monkeypatch: pytest.MonkeyPatch):
+    """In this process, one cell after the other, with two seeds: what comes out is not looked at."""
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    names: dict[str, Any] = {"__name__": "lesson"}
+    for cell in json.loads(lesson.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+            if "parameters" in cell["metadata"].get("tags", ()):
+                names |= {"device": "cuda", "n_seeds": 2}
+    plt.close("all")
