@@ -43,6 +43,9 @@ class OnGPU(Tensor):
     def __repr__(self) -> str:
         return f"OnGPU({self.numbers!r})"
 
+    def __format__(self, form: str) -> str:
+        return format(self.numbers, form)
+
     def numpy(self, **_: Any) -> Any:
         raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
 

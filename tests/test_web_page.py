@@ -1,4 +1,4 @@
-"""The lessons as web pages, made by nbconvert: what links lead to, and what figures say to those who do not see them."""
+"""The lessons as web pages, made by nbconvert: where links lead, and what figures say to those who do not see them."""
 
 import json
 import re
