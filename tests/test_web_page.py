@@ -81,8 +81,8 @@ def test_every_figure_says_what_it_shows(tmp_path: Path):
     assert alts == [
         'Up & "down" <again>. Axes: optimizer step, learning rate. Legend: no warmup; 8 warmup steps.',
         "A figure without words.",
-        outputs[2].data["text/plain"],
-        outputs[3].data["text/plain"],
+        "".join(outputs[2].data["text/plain"]),
+        "".join(outputs[3].data["text/plain"]),
     ]
     assert [image["alt"] for image in web_page(stored).select("img")] == alts
 
