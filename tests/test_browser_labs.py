@@ -359,7 +359,8 @@ def test_every_control_everywhere(name, make):
 @pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
 def test_readers_without_widgets_get_a_picture_and_a_sentence(name, make):
     (one, _), (two, _) = make[name](), make[name]()
-    data, _ = one._repr_mimebundle_()
+    data, metadata = one._repr_mimebundle_()
+    assert metadata["image/png"]["alt"] == one.describe()
     again, _ = two._repr_mimebundle_()
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == again["text/plain"] == one.describe()

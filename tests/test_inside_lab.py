@@ -122,7 +122,8 @@ def test_reset_brings_back_the_first_picture(runs: Any) -> None:
 def test_a_saved_page_shows_the_cursor_too(runs: Any) -> None:
     lab = InsideLab(runs, (NETWORK, 0.05, 4))
     move(lab, step=5)
-    bundle = lab._repr_mimebundle_()
+    bundle, metadata = lab._repr_mimebundle_()
+    assert metadata["image/png"]["alt"] == bundle["text/plain"]
     assert bundle["text/plain"].startswith("A lab with controls for model, peak LR, warmup steps, step.")
     file = BytesIO()
     lab.snapshot().savefig(file, dpi=72)

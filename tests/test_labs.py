@@ -98,7 +98,8 @@ def test_a_saved_page_shows_the_figure(kind: str) -> None:
         lab = SliderLab(lambda figure, x: figure.subplots().plot([0, x]), x=widgets.IntSlider(3))
     else:
         lab = TrainingLab(SHORT, seeds=range(1))
-    bundle = lab._repr_mimebundle_()
+    bundle, metadata = lab._repr_mimebundle_()
+    assert metadata["image/png"]["alt"] == bundle["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["text/plain"].startswith("A lab with controls for")
     assert pixels(lab.picture.value).std() > 1

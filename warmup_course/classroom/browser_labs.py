@@ -121,7 +121,7 @@ class BrowserLab(anywidget.AnyWidget):
         still.add_class("wc-still")
         shown = widgets.VBox([still, self])._repr_mimebundle_()
         texts = {"text/plain": self.describe(), "image/png": base64.b64encode(picture).decode()}
-        return {**data, **shown, **texts}, metadata
+        return {**data, **shown, **texts}, {**metadata, "image/png": {"alt": self.describe()}}
 
 
 # ---- Schedules ----

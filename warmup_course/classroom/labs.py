@@ -84,9 +84,11 @@ class Lab(widgets.VBox):
         """The figure as it is now, for readers without a kernel."""
         return self.picture.figure
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, str], dict[str, Any]]:
         view: dict[str, str] = super()._repr_mimebundle_(**options)
-        return view | {"text/plain": self.description, "image/png": b64encode(self.picture.value).decode()}
+        picture = b64encode(self.picture.value).decode()
+        shown = view | {"text/plain": self.description, "image/png": picture}
+        return shown, {"image/png": {"alt": self.description}}
 
 
 class SliderLab(Lab):

@@ -11,7 +11,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from cycler import cycler
+from IPython import get_ipython
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from warmup_course.checks import array, elements, instance, real_number, refused, text, whole_number
 from warmup_course.schedulers import Schedule
@@ -53,6 +55,31 @@ def use_course_style() -> None:
             "legend.frameon": False,
         }
     )
+    if (shell := get_ipython()) is not None:
+        # Beside each figure that a cell shows, for readers who do not see it; the picture itself is made as ever.
+        formatter = shell.display_formatter.mimebundle_formatter
+        formatter.for_type(Figure, lambda figure: ({}, {"image/png": {"alt": alt_text(figure)}}))
+
+
+def alt_text(figure: Figure) -> str:
+    """What a figure says, in words: its message, and for each panel its title, its axes and its legend.
+
+    >>> figure = Figure()
+    >>> figure.subplots().set(title="It falls", xlabel="step", ylabel="loss") and alt_text(figure)
+    'It falls. Axes: step, loss.'
+    """
+    said = [figure.get_suptitle()]
+    for ax in figure.axes:
+        said += [ax.get_title(loc) for loc in ("left", "center", "right")]
+        axes = ", ".join(filter(None, (ax.get_xlabel(), ax.get_ylabel())))
+        said.append(axes and f"Axes: {axes}")
+        legend = ax.get_legend()
+        entries = (
+            [text.get_text() for text in legend.get_texts()] if legend is not None and legend.get_visible() else []
+        )
+        said.append(entries and f"Legend: {'; '.join(entries)}")
+    text = " ".join(f"{' '.join(one.split()).rstrip('.')}." for one in said if one)
+    return text or "A figure without words."
 
 
 def check_runs(name: str, runs: Any, **dims: tuple[str, ...]) -> None:

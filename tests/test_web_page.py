@@ -1,0 +1,113 @@
+"""The lessons as web pages, made by nbconvert: where links lead, and what figures say to those who do not see them."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from matplotlib.figure import Figure
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import ExecutePreprocessor
+from traitlets.config import PyFileConfigLoader
+
+from warmup_course import lesson_files
+from warmup_course.classroom.plots import alt_text
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+PAGES = [*lesson_files.find(FOLDER), FOLDER / lesson_files.GLOSSARY]
+
+
+def web_page(notebook: Any) -> BeautifulSoup:
+    """As ``jupyter nbconvert --to html`` makes it in the folder of the lessons."""
+    config = PyFileConfigLoader("jupyter_nbconvert_config.py", path=str(FOLDER)).load_config()
+    return BeautifulSoup(HTMLExporter(config=config).from_notebook_node(notebook)[0], "html.parser")
+
+
+@cache
+def text_of(name: str) -> BeautifulSoup:
+    """A stored page without its outputs."""
+    return web_page(nbformat.reads(lesson_files.without_outputs((FOLDER / name).read_text("utf-8")), 4))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_to_a_heading(page: Path):
+    links = [a["href"] for a in text_of(page.name).select("a[href]:not(.anchor-link)") if "://" not in a["href"]]
+    assert links
+    for link in links:
+        name, _, place = link.partition("#")
+        target = text_of(name.replace(".html", ".ipynb") or page.name)
+        ids = {element["id"] for element in target.select("[id]")}
+        # A browser looks for the fragment as it stands, then for what it stands for.
+        assert name.endswith(".html")
+        assert not place or {place, unquote(place)} & ids, link
+
+
+def test_a_link_within_a_page_stays_one():
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("[x](#Here) [y](02_b.ipynb#heading=There), a.ipynb")]
+    )
+    [here, there] = [a["href"] for a in web_page(notebook).select("a")]
+    assert (here, there) == ("#Here", "02_b.html#There")
+
+
+SHOWN = """
+import matplotlib.pyplot as plt, numpy as np
+from warmup_course import Schedule, TrainConfig
+from warmup_course.classroom import ScheduleLab, SliderLab, begin, plots
+begin("03_linear_warmup", device="cpu", seed=0)
+from IPython.display import display
+import ipywidgets as widgets
+plots.lr_curves({"no warmup": Schedule(20), "8 warmup steps": Schedule(20, 8)}, 0.1, 'Up & "down" <again>')
+plt.show()
+plt.plot([1, 2])
+plt.show()
+display(ScheduleLab(Schedule(30, 5), 0.1))
+SliderLab(lambda figure, lr: None, lr=widgets.FloatSlider(0.5, description="learning rate"))
+"""
+
+
+@pytest.mark.process
+def test_every_figure_says_what_it_shows(tmp_path: Path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWN)])
+    ExecutePreprocessor(kernel_name="python3", timeout=120).preprocess(notebook, {"metadata": {"path": str(tmp_path)}})
+    stored = nbformat.reads(lesson_files.as_text(lesson_files.normalise(json.loads(nbformat.writes(notebook)))), 4)
+    outputs = [output for output in stored.cells[0].outputs if "image/png" in output.get("data", {})]
+    alts = [output.metadata["image/png"]["alt"] for output in outputs]
+    assert alts == [
+        'Up & "down" <again>. Axes: optimizer step, learning rate. Legend: no warmup; 8 warmup steps.',
+        "A figure without words.",
+        "".join(outputs[2].data["text/plain"]),
+        "".join(outputs[3].data["text/plain"]),
+    ]
+    assert [image["alt"] for image in web_page(stored).select("img")] == alts
+
+
+def test_the_words_of_a_figure_are_those_of_all_its_panels():
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    figure.suptitle("Two panels")
+    left.set_title("Left\nof it", loc="left")
+    left.plot([1], label="a")
+    left.legend()
+    right.set_ylabel("loss")
+    assert alt_text(figure) == "Two panels. Left of it. Legend: a. Axes: loss."
+    left.get_legend().set_visible(False)
+    assert "Legend" not in alt_text(figure)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_nothing_is_loaded_from_elsewhere(page: Path):
+    """A reader's browser asks nobody but the server of the lessons."""
+    texts = ["".join(cell["source"]) for cell in json.loads(page.read_text("utf-8"))["cells"]]
+    markup = "\n".join(texts)
+    assert (
+        re.findall(
+            r"!\[[^\]]*\]\(\s*<?(?!attachment:)\w+:|(?i:<(?:img|script|iframe|link|object|embed|video)\b)", markup
+        )
+        == []
+    )
