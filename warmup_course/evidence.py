@@ -146,8 +146,9 @@ def measure(lesson: Path, seed: int) -> Measured:
     ):
         for number, cell in enumerate(_code_cells(lesson)):
             tree = ast.fix_missing_locations(_Sides().visit(ast.parse("".join(cell["source"]))))
+            code = compile(tree, f"code cell {number}", "exec")
             try:
-                exec(compile(tree, f"{lesson.stem}, code cell {number}", "exec"), names)
+                exec(code, names)
             except Exception as failure:  # the claims so far count, and the row says what became of the rest
                 error = f"code cell {number}: {type(failure).__name__}: {failure}"
                 break

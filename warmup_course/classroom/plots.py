@@ -73,11 +73,8 @@ def alt_text(figure: Figure) -> str:
         said += [ax.get_title(loc) for loc in ("left", "center", "right")]
         axes = ", ".join(filter(None, (ax.get_xlabel(), ax.get_ylabel())))
         said.append(axes and f"Axes: {axes}")
-        legend = ax.get_legend()
-        entries = (
-            [text.get_text() for text in legend.get_texts()] if legend is not None and legend.get_visible() else []
-        )
-        said.append(entries and f"Legend: {'; '.join(entries)}")
+        if (legend := ax.get_legend()) is not None and legend.get_visible():
+            said.append(f"Legend: {'; '.join(text.get_text() for text in legend.get_texts())}")
     text = " ".join(f"{' '.join(one.split()).rstrip('.')}." for one in said if one)
     return text or "A figure without words."
 
