@@ -31,7 +31,7 @@ def web_page(notebook: Any) -> BeautifulSoup:
 @cache
 def text_of(name: str) -> BeautifulSoup:
     """A stored page without its outputs."""
-    return web_page(nbformat.reads(lesson_files.without_outputs((FOLDER / name).read_text("utf-8")), 4))
+    return web_page(nbformat.reads(lesson_files.without_outputs(FOLDER / name), 4))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

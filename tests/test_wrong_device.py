@@ -172,7 +172,8 @@ def test_a_budgets_sweep():
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_lesson_begins(capsys: pytest.CaptureFixture[str]):
+def test_a_lesson_begins(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("WARMUP_COURSE_DEVICE", raising=False)
     assert begin("03_linear_warmup", device="auto", seed=0).device.startswith("cuda")
     assert "on the GPU" in capsys.readouterr().out
 
