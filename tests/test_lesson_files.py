@@ -278,7 +278,10 @@ def test_a_folder_that_cannot_take_the_executed_lessons_is_refused_before_any_wo
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # stands for a full disk
     try:
-        with pytest.raises(CommandError, match=r"the executed lessons cannot be written into .*out: File too large"):
+        with pytest.raises(
+            CommandError,
+            match=r"the executed lessons cannot be written into .*out: File too large; --out names another",
+        ):
             execute_all(lessons, {}, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

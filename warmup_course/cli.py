@@ -14,7 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from warmup_course import __version__, lesson_files
+import warmup_course
+from warmup_course import lesson_files
 from warmup_course.headless import find_chromium
 from warmup_course.lesson_files import IN_CLONE, LESSONS, ONE_CORE, PACKAGE, CommandError, Execution
 
@@ -49,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="warmup-course", description=__doc__, epilog="Each command explains itself: warmup-course lab --help"
     )
-    parser.add_argument("--version", action="version", version=f"warmup-course {__version__}")
+    parser.add_argument("--version", action="version", version=f"warmup-course {warmup_course.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:

@@ -207,10 +207,13 @@ def _hash_of(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     """Write in one go: whoever interrupts it finds the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, "utf-8", newline="\n")
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, "utf-8", newline="\n")
+        draft.replace(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
 
 
 # ---- executing ------------------------------------------------------------------------------------------------------
@@ -283,7 +286,9 @@ def _check_room(lessons: Sequence[Path], out: Path) -> None:
         with TemporaryFile(dir=out) as file:
             file.write(bytes(sum(lesson.stat().st_size for lesson in lessons)))
     except OSError as error:
-        raise CommandError(f"the executed lessons cannot be written into {out}: {error.strerror}") from error
+        raise CommandError(
+            f"the executed lessons cannot be written into {out}: {error.strerror}; --out names another"
+        ) from error
 
 
 def _kill(kernel: Any) -> None:
