@@ -7,6 +7,7 @@
     python3 start.py run          execute the lessons and say which cells fail
     python3 start.py test         run the checks; --fast: the quick ones; --slow: the long ones; 03: those of one lesson
     python3 start.py refresh      for authors: execute and normalise the stored lessons
+    python3 start.py evidence     for authors: measure how often each claim holds
     python3 start.py bench        measure how fast the sweeps and the labs are
 
 Each command explains itself: python3 start.py lab --help
