@@ -73,14 +73,14 @@ CLAIMED: dict[str, list[str]] = {
     "remedies-for-low-recall": [
         "warmup moves recall by less than 5 points",
         "recall rises by at least 20 points",
-        "as it is: over 97.5 % accurate, recall below 25 %",
+        "as it is: over 97.5 % accurate, recall below 30 %",
     ],
     "no-warmup-and-recall": [
-        "ordinary: recall moves by less than 10 points",
-        "ordinary: precision moves by less than 10 points",
-        "fragile: warmup adds 20 points of recall",
-        "fragile: and 20 points of precision",
-        "fragile, no warmup: every run is at least 97 % accurate",
+        "ordinary: recall moves by less than 5 points",
+        "ordinary: precision moves by less than 5 points",
+        "fragile: warmup adds 25 points of recall",
+        "fragile: and 25 points of precision",
+        "fragile, no warmup: the mean accuracy is above 97 % all the same",
     ],
     "spike-at-7-30-53": [
         "a tenth of the LR: less than 1 spike a run",
@@ -90,7 +90,7 @@ CLAIMED: dict[str, list[str]] = {
     "same-accuracy-one-jumped": [
         "no warmup: the median run reaches 1.5 times its first loss",
         "with warmup the median run does not reach 1.25 times",
-        "the median accuracies are less than 5 points apart",
+        "the median accuracy is behind, but by less than 5 points",
     ],
     "credit-where-due": [
         "decay alone: less than a quarter of the restlessness",

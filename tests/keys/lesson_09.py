@@ -100,13 +100,14 @@ CLAIMED: dict[str, list[str]] = {
     ],
     "sentences-about-adam": [
         "Adam's first update: within 5 % of the LR",
-        "update 300: below 0.25",
+        "update 300: below a fifth",
         "clipping leaves Adam's first update as it was (to 2 %)",
-        "post-norm, LR 0.01: warmup adds 10 points or more",
+        "nearly three times as bold as any first step",
+        "post-norm, LR 0.01: warmup adds over 8 points, in the mean",
     ],
     "post-norm-and-the-peak": [
-        "post-norm, LR 0.01: warmup adds 10 points or more",
-        "null: post-norm, LR 0.003: less than 10 points either way",
+        "post-norm, LR 0.01: warmup adds over 8 points, in the mean",
+        "null: post-norm, LR 0.003: less than 8 points either way",
         "LR 0.003 without warmup beats LR 0.01 with it",
     ],
     "what-buys-nothing": [

@@ -289,9 +289,9 @@ ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {
 
 CLAIMED: dict[str, list[str]] = {
     "what-the-search-found": [
-        "with a ramp the chosen peak is at least twice the edge",
-        "the best ramp is 2 points or more ahead of the one of 10 steps",
-        "without its ramp the best one is worse than the baseline",
+        "with a ramp the chosen peak is at least four times the edge",
+        "the best ramp is 5 points or more ahead of the one of 10 steps",
+        "without its ramp the best one is 10 points below the baseline",
         "without its decay it loses less than half as much",
         "the schedule helps the healthy network too",
     ],
