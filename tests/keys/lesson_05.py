@@ -85,8 +85,8 @@ CLAIMED: dict[str, list[str]] = {
     ],
     "warming-the-momentum": [
         "nothing warmed up: at most 1 of 10",
-        "the momentum warmed up: at least 5 of 10",
-        "the control, an LR ramp of the same effect: also 4 of 10 more than the straight one",
+        "the momentum warmed up: at least 4 of 10",
+        "the control, an LR ramp of the same effect: also 3 of 10 more than the straight one",
         "your 0.9 is overwritten: 0.95, then down to 0.85",
         "that is torch's Adam, step by step",
     ],
