@@ -267,7 +267,8 @@ def _executions(
     kernels: list[Any] = []
     with checking():
         pool = ThreadPoolExecutor(at_once)
-        executions = [pool.submit(_execute, lesson, parameters, out, kernels) for lesson in lessons]
+        # The last ones take longest, and the one that ends last should not be one that began last.
+        executions = [pool.submit(_execute, lesson, parameters, out, kernels) for lesson in reversed(lessons)]
         try:
             for ended in as_completed(executions):
                 yield ended.result()
