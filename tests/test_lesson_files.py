@@ -251,7 +251,7 @@ def test_a_file_that_is_no_notebook_is_a_failure_of_that_lesson(tmp_path: Path, 
     broken = tmp_path / "00_broken.ipynb"
     broken.write_text("{")
     write_lesson(tmp_path / "01_good.ipynb", code("print(seed)"))
-    first, second = execute_all(find(tmp_path), parameters)
+    second, first = execute_all(find(tmp_path), parameters)  # the later lesson begins
     assert first.error is not None
     assert first.error.startswith(f"{broken} is damaged, it is no notebook: JSONDecodeError")
     assert (second.error, second.unheld) == (None, 0)
@@ -267,8 +267,8 @@ def test_a_dead_kernel_and_a_slow_cell_are_told_with_their_cell(
     write_lesson(tmp_path / "00_dead.ipynb", note, blank, code("1"), code("import os; os._exit(1)"), code("2"))
     write_lesson(tmp_path / "01_slow.ipynb", note, blank, code("import time; time.sleep(60)"))
     errors = [ended.error for ended in execute_all(find(tmp_path), parameters)]
-    assert [error and error.partition(": ")[::2][0] for error in errors] == ["In [3]", "In [2]"]
-    assert [error and error.split(": ")[1] for error in errors] == ["DeadKernelError", "CellTimeoutError"]
+    assert [error and error.split(": ")[0] for error in errors] == ["In [2]", "In [3]"]
+    assert [error and error.split(": ")[1] for error in errors] == ["CellTimeoutError", "DeadKernelError"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")
