@@ -14,6 +14,7 @@ from warmup_course.evidence import (
     Evidence,
     Measured,
     evidence,
+    last_line,
     load,
     measure,
     measure_all,
@@ -114,9 +115,9 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_page_has_the_weakest_first_and_counts() -> None:
     assert [row.claim for row in weakest_first(ROWS)] == ["lucky", "close", "wide", ROWS[0].claim]
-    assert summary(ROWS[2:]) == "its 2 claims held in 79 of 80 checks, over 40 seeds"
+    assert summary(ROWS[2:]) == "its 2 claims held in 79 of 80 checks, at 40 seeds that no bound was tuned on"
     text = page(ROWS)
-    assert "- 04: its 2 claims held in 79 of 80 checks" in text
+    assert "- **04**: its 2 claims held in 79 of 80 checks" in text
     assert text.index("| lucky |") < text.index("| close |") < text.index("| wide |")
     assert r'"quoted" \| piped' in text
 
@@ -139,6 +140,11 @@ def test_measuring_is_shared_kept_and_goes_on(tmp_path: Path) -> None:
         "lucky",
     ]
     assert (rows[0].held, rows[0].seeds) == (2, 3)
+    assert "| 2/3 |" in "".join(json.loads((tmp_path / "evidence.ipynb").read_text("utf-8"))["cells"][0]["source"])
+    assert update([lesson], range(201, 204), kept, table) == []  # once more: still one last line
+    cells = json.loads(lesson.read_text("utf-8"))["cells"]
+    assert [cell["cell_type"] for cell in cells] == ["code"] * 4 + ["markdown"]
+    assert "its 4 claims held in 8 of 12 checks" in "".join(cells[-1]["source"])
     notebook(tmp_path, *CELLS, "changed = True")
     assert load(lesson, 203, kept) is None  # measured of another lesson
 
@@ -150,6 +156,12 @@ def test_every_claim_of_a_lesson_has_been_measured(lesson: Path) -> None:
         "".join(output.get("text", ())) for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]
     )
     claims = {line.removeprefix("✔ ") for line in shown.splitlines() if line.startswith("✔ ")}
-    measured = {row.claim for row in read_csv(cli.EVIDENCE) if row.lesson == lesson.stem}
-    measured = {claim for claim in measured if not claim.startswith(PREDICTION)}
+    rows = [row for row in read_csv(cli.EVIDENCE) if row.lesson == lesson.stem]
+    measured = {row.claim for row in rows if not row.claim.startswith(PREDICTION)}
     assert claims == measured, f"then measure it: warmup-course evidence {lesson.stem[:2]}"
+    assert "".join(cells[-1]["source"]) == last_line(rows)
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    [cell] = json.loads((cli.LESSONS / "evidence.ipynb").read_text("utf-8"))["cells"]
+    assert "".join(cell["source"]) == page(read_csv(cli.EVIDENCE))

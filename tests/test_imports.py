@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "probes": {"checks", "schedulers"},
     "export": {"checks", "schedulers"},
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
-    "evidence": {"classroom"},
+    "evidence": {"classroom", "lesson_files"},
     "lab_settings": set(),
     "lesson_files": {"checks"},
     "headless": {"lesson_files"},

@@ -18,11 +18,11 @@ import pytest
 
 import warmup_course
 from warmup_course.headless import TOKEN, server_address
-from warmup_course.lesson_files import find
+from warmup_course.lesson_files import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = f"warmup_course-{warmup_course.__version__}"
-LESSONS = [*(path.name for path in find(ROOT / "notebooks")), "glossary.ipynb"]
+LESSONS = [path.name for path in pages(ROOT / "notebooks")]
 BESIDE = [*(f"notebooks/{name}" for name in LESSONS), "docs/evidence.csv"]
 PACKAGE = {
     str(path.relative_to(ROOT))

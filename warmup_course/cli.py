@@ -141,9 +141,8 @@ def lab(options: argparse.Namespace) -> int:
       warmup-course lab
       warmup-course lab --no-browser --port 8899
     """
-    pages = [*lesson_files.find(LESSONS), *LESSONS.glob(lesson_files.GLOSSARY)]
     workspace = lesson_files.workspace(WORKSPACE)
-    for line in lesson_files.fill_workspace(pages, workspace):
+    for line in lesson_files.fill_workspace(lesson_files.pages(LESSONS), workspace):
         print(line)
     print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
     command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
@@ -402,8 +401,9 @@ def nbval(lessons: Sequence[Path]) -> Checks:
 def evidence(options: argparse.Namespace) -> int:
     """For authors: measure how often each claim holds.
 
-    Executes the lessons at many seeds, with their claims recorded instead of checked, and writes docs/evidence.csv and
-    the page docs/evidence.md. What is measured already is kept in executed/evidence/ until the lesson changes.
+    Executes the lessons at many seeds, with their claims recorded instead of checked, and writes docs/evidence.csv, the
+    page notebooks/evidence.ipynb and the last line of each lesson. What is measured already is kept in
+    executed/evidence/ until the lesson changes.
     Exit status: 0 if all ran to their end, 1 if a cell failed.
 
     examples:
@@ -423,7 +423,7 @@ def evidence(options: argparse.Namespace) -> int:
         for _ in tqdm(measure_all(lessons, seeds, kept, cores()), total=len(lessons) * len(seeds)):
             pass
     failures = update(lessons, seeds, kept, EVIDENCE)
-    print("\n".join([*failures, f"The table is {EVIDENCE}, the page {EVIDENCE.with_suffix('.md')}."]))
+    print("\n".join([*failures, f"The table is {EVIDENCE}."]))
     return 1 if failures else 0
 
 

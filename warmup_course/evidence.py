@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from warmup_course.lesson_files import EVIDENCE, METADATA
+
 PACKAGE = Path(__file__).resolve().parent
 # What a lesson's figures depend on besides its own code.
 ENGINE = ("data", "model", "probes", "schedulers", "stacked", "sweep", "training")
@@ -282,23 +284,29 @@ def weakest_first(rows: Iterable[Evidence]) -> list[Evidence]:
 
 
 def summary(rows: Sequence[Evidence]) -> str:
-    """One sentence.
+    """One sentence on a lesson's claims; its predictions do not count.
 
     >>> summary([Evidence("03", "a", 40, 40, None, None, None, None), Evidence("03", "b", 39, 40, 1, ">", 0, 2)])
-    'its 2 claims held in 79 of 80 checks, over 40 seeds'
+    'its 2 claims held in 79 of 80 checks, at 40 seeds that no bound was tuned on'
     """
-    seeds = max(row.seeds for row in rows)
-    held, checks = sum(row.held for row in rows), sum(row.seeds for row in rows)
-    return f"its {len(rows)} claims held in {held:,} of {checks:,} checks, over {seeds} seeds"
+    claims = [row for row in rows if not row.claim.startswith(PREDICTION)]
+    held, checks = sum(row.held for row in claims), sum(row.seeds for row in claims)
+    seeds = max(row.seeds for row in claims)
+    return (
+        f"its {len(claims)} claims held in {held:,} of {checks:,} checks, at {seeds} seeds that no bound was tuned on"
+    )
 
 
 def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Path) -> list[str]:
-    """Put these lessons' rows into the table and its page; a line for each cell that failed.
+    """Put what was measured of these lessons into the table, its page and their last cells.
 
     Args:
         lessons, seeds: what measure_all has measured.
         kept: the folder that it keeps them in.
-        table: the CSV file; the page stands beside it.
+        table: the CSV file; the page stands beside the lessons.
+
+    Returns:
+        A line for each seed at which a lesson did not come to its end.
     """
     rows = {lesson: list(part) for lesson, part in groupby(read_csv(table), lambda row: row.lesson)}
     failures = []
@@ -306,25 +314,44 @@ def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Pat
         runs = [(seed, load(lesson, seed, kept)) for seed in seeds]
         failures += [f"{lesson.stem}, seed {seed}: {run.error}" for seed, run in runs if run and run.error]
         rows[lesson.stem] = evidence(lesson.stem, [run for _, run in runs if run])
+        notebook = json.loads(lesson.read_text("utf-8"))
+        others = [cell for cell in notebook["cells"] if cell.get("id") != "evidence"]
+        notebook["cells"] = [*others, _text_cell(last_line(rows[lesson.stem]))]
+        _write(lesson, notebook)
     ordered = [row for lesson in sorted(rows) for row in rows[lesson]]
     write_csv(ordered, table)
-    table.with_suffix(".md").write_text(page(ordered), "utf-8")
+    cells = [_text_cell(page(ordered))]
+    _write(lessons[0].parent / EVIDENCE, {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})
     return failures
+
+
+def last_line(rows: Sequence[Evidence]) -> str:
+    """What stands at the end of a lesson."""
+    return f"*Is this luck? Of this lesson, {summary(rows)}. [Claim by claim]({EVIDENCE})*"
+
+
+def _text_cell(text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": "evidence", "metadata": {}, "source": text.splitlines(keepends=True)}
+
+
+def _write(path: Path, notebook: dict[str, Any]) -> None:
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def page(rows: Sequence[Evidence]) -> str:
     """The table for readers, as Markdown."""
-    by_lesson = groupby(rows, lambda row: row.lesson)
     lines = [
         "# How often each claim holds",
         "",
-        "Each lesson was executed at seeds that no bound was tuned on, and its claims were recorded, held or not. Two",
-        "seeds share no training run. `warmup-course evidence` makes this page and the table behind it, evidence.csv.",
+        "A claim is checked wherever its lesson runs, at one seed. Was that seed lucky? Here each lesson was executed",
+        "at many seeds, none of which was used to tune a bound, and no two of which share a training run.",
+        "(`warmup-course evidence` makes this page; the table behind it is docs/evidence.csv.)",
         "",
-        *(f"- {lesson}: {summary(list(part))}" for lesson, part in by_lesson),
+        *(f"- **{lesson[:2]}**: {summary(list(part))}" for lesson, part in groupby(rows, lambda row: row.lesson)),
         "",
         "Weakest first. *Margin*: by how many standard deviations, from seed to seed, the two sides lie apart. Where",
-        "it is empty the sides are no numbers, or the same at every seed.",
+        "it is empty the sides are no numbers, or the same at every seed. A *prediction* holds where the measurement",
+        "revealed the answer that is given here.",
         "",
         "| held | margin | left side | | right side | lesson | claim |",
         "|---|---|---|---|---|---|---|",
@@ -333,6 +360,5 @@ def page(rows: Sequence[Evidence]) -> str:
         numbers = ["" if x is None else f"{x:.3g}" for x in (row.left, row.right)]
         margin = "" if row.deviations is None else f"{row.deviations:.1f}"
         cells = [f"{row.held}/{row.seeds}", margin, numbers[0], f"`{row.sign}`" if row.sign else "", numbers[1]]
-        claim = row.claim.replace("|", "\\|")
-        lines.append("| " + " | ".join([*cells, row.lesson[:2], claim]) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append("| " + " | ".join([*cells, row.lesson[:2], row.claim.replace("|", "\\|")]) + " |")
+    return "\n".join(lines)

@@ -36,8 +36,8 @@ CELL_TIMEOUT = 300
 UNHELD = "✘ does not hold at these settings: "
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PNG = "image/png"
-# The page that stands beside the lessons: words and ideas, and where they are taught.
-GLOSSARY = "glossary.ipynb"
+# The pages that stand beside the lessons: words and ideas, and where they are taught; how often each claim holds.
+GLOSSARY, EVIDENCE = "glossary.ipynb", "evidence.ipynb"
 READABLE = ("text/markdown", PNG)
 # Cell metadata that tools leave behind.
 NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")
@@ -69,11 +69,16 @@ class CommandError(Exception):
     """Something the user can put right; shown as one line."""
 
 
+def pages(folder: Path) -> list[Path]:
+    """All lessons, and the pages beside them."""
+    return [*find(folder), *(page for name in (GLOSSARY, EVIDENCE) for page in folder.glob(name))]
+
+
 def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     """The lessons of these names in order, or all. A name is a number, or the file's with or without .ipynb.
 
-    A path is one to the folder's own files, not to another of the same name, such as the learner's copy. The glossary
-    is no lesson, but found by its name.
+    A path is one to the folder's own files, not to another of the same name, such as the learner's copy. The pages
+    beside the lessons are found by their names.
 
     Raises:
         CommandError: for a name that is none of them, or a folder without lessons.
@@ -87,7 +92,7 @@ def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
         if len(given.parts) > 1 and folder.resolve() not in (given.resolve().parent, (folder.parent / given).parent):
             raise CommandError(f"LESSON must be a number or a name, or a file in {folder}; got {name!r}")
         start = f"{int(name):02d}_" if name.isdecimal() else Path(name).stem + "."
-        matches = [page for page in (*lessons, *folder.glob(GLOSSARY)) if page.name.startswith(start)]
+        matches = [page for page in pages(folder) if page.name.startswith(start)]
         if not matches:
             raise CommandError(f"LESSON must be one of {', '.join(lesson.stem for lesson in lessons)}; got {name!r}")
         found.update(matches)
