@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from test_lesson_files import code, write_lesson
 
@@ -531,3 +532,8 @@ def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
         settings = get("lab/api/settings/@jupyterlab/apputils-extension:notification")["schema"]["properties"]
         assert settings["fetchNews"]["default"] == "false"
         assert settings["checkForUpdates"]["default"] is False
+        started = psutil.Process().children(recursive=True)
+        sockets = [socket for process in started for socket in process.net_connections("inet")]
+        heard = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+        assert heard, "the server listens somewhere"
+        assert heard <= {"127.0.0.1", "::1"}
