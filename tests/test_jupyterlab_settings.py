@@ -52,6 +52,10 @@ def test_one_hint_is_enough_and_a_bare_widget_leaves_only_that(save: Callable[..
     assert len(save(VIEW)) == 1
 
 
+def test_a_progress_bar_goes_without_a_word(save: Callable[..., Any]) -> None:
+    assert save(VIEW, FIGURE) == [FIGURE]
+
+
 def test_a_cell_without_widgets_stays(save: Callable[..., Any]) -> None:
     assert save(FIGURE) == [FIGURE]
     assert save() == []

@@ -24,19 +24,14 @@ def save_what_can_be_read(model: dict[str, Any], **_: Any) -> None:
     if model.get("type") != "notebook" or not isinstance(content, dict):
         return
     for cell in content.get("cells", ()):
-        outputs = cell.get("outputs", ())
-        if not any(WIDGET_VIEW in output.get("data", ()) for output in outputs):
-            continue
-        saved = []
-        for output in outputs:
-            data = output.get("data", {})
-            if WIDGET_VIEW in data:
-                if not any(kind in data for kind in READABLE):
-                    continue
-                data = {kind: value for kind, value in data.items() if kind != WIDGET_VIEW}
-                output = {**output, "data": data}
-            saved.append(output)
-        cell["outputs"] = [*saved, HINT]
+        widgets = [output for output in cell.get("outputs", ()) if WIDGET_VIEW in output.get("data", ())]
+        readable = [output for output in widgets if any(kind in output["data"] for kind in READABLE)]
+        for output in readable:
+            output["data"] = {kind: value for kind, value in output["data"].items() if kind != WIDGET_VIEW}
+        if widgets:
+            kept = [output for output in cell["outputs"] if output in readable or output not in widgets]
+            # A progress bar beside what came of it need not come back.
+            cell["outputs"] = [*kept, HINT] if readable or not kept else kept
 
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
