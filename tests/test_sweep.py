@@ -482,7 +482,7 @@ data = Dataset("noise", x, y, x, y, 2)
 config = TrainConfig(data=data, model=model, device="cpu", total_steps=2, batch_size=8, optimizer="Adam")
 peaks = []
 for stacks in (1, 12):
-    sweep(config, peak_lr=[0.001] * 8 * stacks)
+    sweep(config, peak_lr=[0.001 + 1e-6 * run for run in range(8 * stacks)])
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print(8 * run_bytes // 1024, *peaks)
 """

@@ -23,7 +23,7 @@ from warmup_course.lesson_files import pages
 ROOT = Path(__file__).resolve().parent.parent
 NAME = f"warmup_course-{warmup_course.__version__}"
 LESSONS = [path.name for path in pages(ROOT / "notebooks")]
-BESIDE = [*(f"notebooks/{name}" for name in LESSONS), "docs/evidence.csv"]
+BESIDE = [*(f"notebooks/{name}" for name in LESSONS), "notebooks/jupyter_nbconvert_config.py", "docs/evidence.csv"]
 PACKAGE = {
     str(path.relative_to(ROOT))
     for path in (ROOT / "warmup_course").rglob("*.*")
