@@ -236,6 +236,7 @@ def test_every_optimizer_and_form_of_lr(optimizer: str, lrs: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # torch's own
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_a_compiled_step_follows_the_schedule_after_loading() -> None:
     lrs = [torch.tensor(0.1), torch.tensor(0.02)]
     control = Run(partial(Adam, lr=0.1), alone, lrs).build(LambdaLR)
