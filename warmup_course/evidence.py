@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from warmup_course.lesson_files import EVIDENCE, METADATA
+from warmup_course.lesson_files import EVIDENCE, METADATA, as_text, read, write
 
 PACKAGE = Path(__file__).resolve().parent
 # What a lesson's figures depend on besides its own code.
@@ -156,7 +156,7 @@ def measure(lesson: Path, seed: int) -> Measured:
 
 
 def _code_cells(lesson: Path) -> list[dict[str, Any]]:
-    return [cell for cell in json.loads(lesson.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    return [cell for cell in read(lesson)["cells"] if cell["cell_type"] == "code"]
 
 
 # ---- many lessons at many seeds -------------------------------------------------------------------------------------
@@ -310,14 +310,15 @@ def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Pat
         runs = [(seed, load(lesson, seed, kept)) for seed in seeds]
         failures += [f"{lesson.stem}, seed {seed}: {run.error}" for seed, run in runs if run and run.error]
         rows[lesson.stem] = evidence(lesson.stem, [run for _, run in runs if run])
-        notebook = json.loads(lesson.read_text("utf-8"))
+        notebook = read(lesson)
         others = [cell for cell in notebook["cells"] if cell.get("id") != "evidence"]
         notebook["cells"] = [*others, _text_cell(last_line(rows[lesson.stem]))]
-        _write(lesson, notebook)
+        write(lesson, as_text(notebook))
     ordered = [row for lesson in sorted(rows) for row in rows[lesson]]
     write_csv(ordered, table)
     cells = [_text_cell(page(read_csv(table)))]  # with the rounded numbers
-    _write(lessons[0].parent / EVIDENCE, {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5})
+    of_its_own = {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
+    write(lessons[0].parent / EVIDENCE, as_text(of_its_own))
     return failures
 
 
@@ -328,10 +329,6 @@ def last_line(rows: Sequence[Evidence]) -> str:
 
 def _text_cell(text: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "id": "evidence", "metadata": {}, "source": text.splitlines(keepends=True)}
-
-
-def _write(path: Path, notebook: dict[str, Any]) -> None:
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def page(rows: Sequence[Evidence]) -> str:

@@ -166,7 +166,7 @@ def fill_workspace(lessons: Sequence[Path], workspace: Path) -> list[str]:
             continue
         given, now, new = record.get(lesson.name), _hash_of(copy), _hash(fresh)
         if now is None or now == given != new:
-            _write(copy, fresh)
+            write(copy, fresh)
             if now:
                 said.append(f"{lesson.stem}: updated (you had not changed it).")
         elif new not in (given, now):
@@ -186,7 +186,7 @@ def restore(lesson: Path, workspace: Path) -> Path | None:
         places = (workspace / f"{lesson.stem}.yours-{number}.ipynb" for number in count(1))
         kept = next(place for place in places if not place.exists())
         copy.rename(kept)
-    _write(copy, fresh)
+    write(copy, fresh)
     _write_record(workspace, record | {lesson.name: _hash(fresh)})
     return kept
 
@@ -199,7 +199,7 @@ def _read_record(workspace: Path) -> dict[str, str]:
 
 
 def _write_record(workspace: Path, record: Mapping[str, str]) -> None:
-    _write(workspace / RECORD, json.dumps(record, indent=1) + "\n")
+    write(workspace / RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def _hash(text: str) -> str:
@@ -210,7 +210,7 @@ def _hash_of(path: Path) -> str | None:
     return sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write in one go: whoever interrupts it finds the old file or the new one."""
     draft = path.with_name(f".{path.name}.draft")
     try:
@@ -468,5 +468,5 @@ def refresh(notebook: Notebook, lesson: Path) -> bool:
     text = nbformat.writes(normal) + "\n"
     if lesson.read_text("utf-8") == text:
         return False
-    _write(lesson, text)
+    write(lesson, text)
     return True
