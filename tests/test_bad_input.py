@@ -36,6 +36,7 @@ from warmup_course import (
     sweep,
     to_code,
     train,
+    used_lrs,
 )
 from warmup_course.classroom import (
     Lesson,
@@ -146,6 +147,9 @@ NUMBERS = {"nan", "inf", "-1", "2.5", "2**70", "list", "array", "empty list"}
 CALLS = {
     "Schedule": Call(Schedule, {"total_steps": 30, "warmup_steps": 5}),
     "Schedule()": Call(Schedule(30, 5), {"step": 3}, {"step": {"list"}}),
+    "used_lrs": Call(
+        used_lrs, {"make_scheduler": lambda optimizer: None, "steps": 2, "peak_lr": 0.1}, {"peak_lr": {"list", "array"}}
+    ),
     "from_json": Call(Schedule.from_json, {"text": Schedule(3).to_json()}, {"text": set()}),
     "TrainConfig": Call(TrainConfig, {"data": "digits", "device": "cpu"}, {"data": set(), "device": set()}),
     "MLP": Call(MLP, {"hidden": [3]}, {"hidden": {"list", "empty list"}}),
@@ -179,7 +183,8 @@ CALLS = {
         {"finite": {"True"}, "train_accuracy": NUMBERS},
     ),
     "History": Call(
-        lambda chance, trained_above: History(chance, trained_above).outcome, {"chance": 0.1, "trained_above": 0.9}
+        lambda chance, trained_above: History(MLP(4, 3), chance, trained_above).outcome,
+        {"chance": 0.1, "trained_above": 0.9},
     ),
     "sharpness": Call(sharpness, MEASURED),
     "gradient_norm": Call(gradient_norm, MEASURED),

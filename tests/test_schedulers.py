@@ -1,5 +1,6 @@
 """Schedule and lambda_lr against other libraries' schedulers, closed forms and values worked out by hand."""
 
+import copy
 import io
 import itertools
 import json
@@ -13,9 +14,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+)
 
-from warmup_course.schedulers import Schedule, lambda_lr
+from warmup_course.schedulers import Schedule, lambda_lr, used_lrs
 
 PEAK = 0.1
 PAIRS = [(w, t) for t in range(2, 10) for w in range(1, t)] + [(1, 500), (37, 500), (499, 500)]
@@ -27,7 +37,7 @@ def make_optimizer(lr: Any = PEAK) -> torch.optim.Optimizer:
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
 
 
-def used_lrs(optimizer: torch.optim.Optimizer, scheduler: LRScheduler, steps: int) -> list[Any]:
+def lrs_seen(optimizer: torch.optim.Optimizer, scheduler: LRScheduler, steps: int) -> list[Any]:
     """The LR that each of ``steps`` calls of optimizer.step() sees."""
     seen: list[Any] = []
     hook = optimizer.register_step_pre_hook(lambda opt, args, kwargs: seen.append(opt.param_groups[0]["lr"]))
@@ -51,7 +61,7 @@ def test_default_equals_torch_linear_then_cosine(w: int, t: int) -> None:
     optimizer = make_optimizer()
     ramp = LinearLR(optimizer, start_factor=1 / w, total_iters=w - 1)
     scheduler = SequentialLR(optimizer, [ramp, CosineAnnealingLR(optimizer, t - w)], milestones=[w])
-    assert_lrs(Schedule(t, w), used_lrs(optimizer, scheduler, t + 1))
+    assert_lrs(Schedule(t, w), lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize("end_factor", [0.0, 0.3])
@@ -59,7 +69,7 @@ def test_default_equals_torch_linear_then_cosine(w: int, t: int) -> None:
 def test_no_warmup_equals_torch_cosine(t: int, end_factor: float) -> None:
     optimizer = make_optimizer()
     scheduler = CosineAnnealingLR(optimizer, t, eta_min=end_factor * PEAK)
-    assert_lrs(Schedule(t, end_factor=end_factor), used_lrs(optimizer, scheduler, t + 1))
+    assert_lrs(Schedule(t, end_factor=end_factor), lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize("s", [0.2, 0.5, 1.0])
@@ -68,7 +78,7 @@ def test_torch_ramp_that_reaches_the_peak_at_step_w(w: int, t: int, s: float) ->
     optimizer = make_optimizer()
     ramp = LinearLR(optimizer, start_factor=s, total_iters=w)
     scheduler = SequentialLR(optimizer, [ramp, CosineAnnealingLR(optimizer, t - w)], milestones=[w])
-    assert_lrs(Schedule(t, w, start_factor=s, count_from=0), used_lrs(optimizer, scheduler, t + 1))
+    assert_lrs(Schedule(t, w, start_factor=s, count_from=0), lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize("w", [1, 5])
@@ -76,13 +86,13 @@ def test_constant_warmup_equals_torch_constant_lr(w: int) -> None:
     optimizer = make_optimizer()
     scheduler = ConstantLR(optimizer, factor=0.25, total_iters=w)
     schedule = Schedule(12, w, warmup="constant", start_factor=0.25, decay="constant")
-    assert_lrs(schedule, used_lrs(optimizer, scheduler, 13))
+    assert_lrs(schedule, lrs_seen(optimizer, scheduler, 13))
 
 
 def test_linear_decay_equals_torch_linear_lr() -> None:
     optimizer = make_optimizer()
     scheduler = LinearLR(optimizer, start_factor=1.0, end_factor=0.1, total_iters=20)
-    assert_lrs(Schedule(20, decay="linear", end_factor=0.1), used_lrs(optimizer, scheduler, 25))
+    assert_lrs(Schedule(20, decay="linear", end_factor=0.1), lrs_seen(optimizer, scheduler, 25))
 
 
 @pytest.mark.parametrize(("w", "t"), [(0, 1), (0, 10), *PAIRS])
@@ -95,7 +105,7 @@ def test_transformers(decay: Any, w: int, t: int) -> None:
         "linear": lambda: transformers.get_linear_schedule_with_warmup(optimizer, w, t),
         "constant": lambda: transformers.get_constant_schedule_with_warmup(optimizer, w),
     }[decay]()
-    assert_lrs(Schedule(t, w, decay=decay, count_from=0), used_lrs(optimizer, scheduler, t + 1))
+    assert_lrs(Schedule(t, w, decay=decay, count_from=0), lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize(("w", "t"), [(t, t) for t in (1, 2, 9)])
@@ -103,7 +113,7 @@ def test_transformers_with_warmup_to_the_end(w: int, t: int) -> None:
     transformers = pytest.importorskip("transformers")
     optimizer = make_optimizer()
     scheduler = transformers.get_linear_schedule_with_warmup(optimizer, w, t)
-    assert_lrs(Schedule(t, w, decay="linear", count_from=0), used_lrs(optimizer, scheduler, t))
+    assert_lrs(Schedule(t, w, decay="linear", count_from=0), lrs_seen(optimizer, scheduler, t))
 
 
 @pytest.mark.parametrize(("w", "t"), PAIRS)
@@ -420,7 +430,7 @@ def test_shape_names_are_keyword_only() -> None:
 
 def test_lr_at_the_moment_of_the_update_is_peak_times_schedule() -> None:
     schedule, optimizer = Schedule(30, 5), make_optimizer()
-    lrs = used_lrs(optimizer, lambda_lr(optimizer, schedule), 30)
+    lrs = lrs_seen(optimizer, lambda_lr(optimizer, schedule), 30)
     assert lrs == [PEAK * schedule(step) for step in range(30)]
     assert {type(lr) for lr in lrs} == {float}
     assert lrs[:6] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
@@ -428,7 +438,7 @@ def test_lr_at_the_moment_of_the_update_is_peak_times_schedule() -> None:
 
 def test_all_calls_up_to_the_total_work_and_the_last_leaves_the_end_factor() -> None:
     optimizer = make_optimizer()
-    used_lrs(optimizer, lambda_lr(optimizer, Schedule(30, 5, end_factor=0.5)), 30)
+    lrs_seen(optimizer, lambda_lr(optimizer, Schedule(30, 5, end_factor=0.5)), 30)
     assert optimizer.param_groups[0]["lr"] == PEAK * 0.5
 
 
@@ -455,7 +465,7 @@ def test_groups_keep_their_ratio() -> None:
 def test_any_function_of_the_step_gives_python_floats_that_can_be_saved(function: Callable[[int], float]) -> None:
     optimizer = make_optimizer()
     scheduler = lambda_lr(optimizer, function)
-    lrs = used_lrs(optimizer, scheduler, 10)
+    lrs = lrs_seen(optimizer, scheduler, 10)
     assert lrs == [PEAK * (1 / (1 + step)) for step in range(10)]
     assert {type(lr) for lr in lrs} == {float}
     saved_and_loaded({"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()})
@@ -489,7 +499,7 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 def checkpoint_of(schedule: Callable[[int], float], steps: int) -> dict[str, Any]:
     optimizer = make_optimizer()
     scheduler = lambda_lr(optimizer, schedule)
-    used_lrs(optimizer, scheduler, steps)
+    lrs_seen(optimizer, scheduler, steps)
     return saved_and_loaded(scheduler.state_dict())
 
 
@@ -498,7 +508,7 @@ def test_loading_leaves_the_schedule_as_it_was() -> None:
     scheduler = lambda_lr(optimizer, schedule)
     scheduler.load_state_dict(checkpoint_of(Schedule(60, 50), 9))
     assert schedule == Schedule(60, 50)
-    assert used_lrs(optimizer, scheduler, 2) == pytest.approx([PEAK * 10 / 50, PEAK * 11 / 50])
+    assert lrs_seen(optimizer, scheduler, 2) == pytest.approx([PEAK * 10 / 50, PEAK * 11 / 50])
 
 
 @pytest.mark.parametrize(
@@ -510,7 +520,7 @@ def test_a_checkpoint_of_another_schedule_is_refused_and_changes_nothing(other: 
     with pytest.raises(ValueError, match=r"schedule differs.*50"):
         scheduler.load_state_dict(checkpoint_of(other, 9))
     assert schedule == Schedule(60, 50)
-    assert used_lrs(optimizer, scheduler, 2) == pytest.approx([PEAK / 50, PEAK * 2 / 50])
+    assert lrs_seen(optimizer, scheduler, 2) == pytest.approx([PEAK / 50, PEAK * 2 / 50])
 
 
 def test_loading_leaves_a_callable_object_as_it_was() -> None:
@@ -525,4 +535,28 @@ def test_loading_leaves_a_callable_object_as_it_was() -> None:
     scheduler = lambda_lr(optimizer, ramp)
     scheduler.load_state_dict(checkpoint_of(Ramp(5), 9))
     assert ramp.steps == 50
-    assert used_lrs(optimizer, scheduler, 2)[1] == pytest.approx(PEAK * 11 / 50)  # the first is the checkpoint's own
+    assert lrs_seen(optimizer, scheduler, 2)[1] == pytest.approx(PEAK * 11 / 50)  # the first is the checkpoint's own
+
+
+# ---- used_lrs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("peak_lr", [0.1, (0.1, 0.01), torch.tensor(0.25, dtype=torch.float64)], ids=str)
+@pytest.mark.parametrize(
+    "make", [lambda o: None, lambda o: StepLR(o, 2, 0.5), lambda o: OneCycleLR(o, 0.3, 9, cycle_momentum=False)]
+)
+def test_used_lrs_are_those_that_the_update_sees(make: Callable[[Optimizer], Any], peak_lr: Any) -> None:
+    lrs = peak_lr if isinstance(peak_lr, tuple) else [copy.deepcopy(peak_lr)]
+    weights = [torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in lrs]
+    optimizer = SGD([{"params": [w], "lr": lr} for w, lr in zip(weights, lrs, strict=True)])
+    scheduler, moved = make(optimizer), []
+    for _ in range(6):
+        before = torch.cat(weights).detach().clone()
+        optimizer.zero_grad()
+        torch.cat(weights).sum().backward()  # a gradient of 1: each weight moves by the LR
+        optimizer.step()
+        moved.append((before - torch.cat(weights).detach()).numpy())
+        if scheduler:
+            scheduler.step()
+    expected = np.array(moved) if isinstance(peak_lr, tuple) else np.ravel(moved)
+    np.testing.assert_allclose(used_lrs(make, 6, peak_lr), expected, rtol=0, atol=1e-12)

@@ -22,6 +22,7 @@ RULES: list[dict[str, Any]] = [
     {},
     {"momentum": 0.9},
     {"weight_decay": 0.1},
+    {"clip_norm": 0.5},
     {"optimizer": "Adam"},
     {"optimizer": "AdamW", "weight_decay": 0.3},
 ]

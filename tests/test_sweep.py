@@ -1,6 +1,7 @@
 """sweep() against train(), run by run; the grid's shape; what cannot be swept; memory and progress."""
 
 import itertools
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +62,8 @@ RULES: list[dict[str, Any]] = [
     {"optimizer": "SGD", "weight_decay": 0.1},
     {"optimizer": "SGD", "momentum": 0.9},
     {"optimizer": "SGD", "momentum": 0.8, "weight_decay": 0.1},
+    {"optimizer": "SGD", "clip_norm": 0.5},
+    {"optimizer": "AdamW", "clip_norm": 0.5, "weight_decay": 0.5},
     {"optimizer": "Adam"},
     {"optimizer": "Adam", "weight_decay": 0.1},
     {"optimizer": "AdamW"},
@@ -97,6 +100,7 @@ def test_agrees_with_train_for_transformers(norm: Any) -> None:
         {"decay": ["constant", "cosine", "linear", "sqrt"], "end_factor": [0.0, 0.4], "stable_steps": [0, 3]},
         {"count_from": [0, 1], "warmup_steps": [0, 5]},
         {"weight_decay": [0.0, 0.3], "momentum": [0.0, 0.5, 0.9]},
+        {"clip_norm": [0.1, 1.0, math.inf]},
         {"optimizer": ["AdamW", "SGD", "Adam"], "seed": [2, 0, 1]},
         {"loss": ["squared_error", "cross_entropy"], "peak_lr": [0.02, 0.01]},
         {"trained_above": [0.0, 1.0], "peak_lr": [0.02, 0.01]},

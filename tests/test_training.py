@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def first_class() -> nn.Module:
 OPTIMIZERS: dict[str, tuple[dict[str, Any], Callable[[Any], torch.optim.Optimizer]]] = {
     "SGD": ({}, lambda p: torch.optim.SGD(p, lr=0.03)),
     "momentum": ({"momentum": 0.9, "weight_decay": 0.01}, lambda p: torch.optim.SGD(p, 0.03, 0.9, weight_decay=0.01)),
+    "clipped": ({"clip_norm": 1.5}, lambda p: torch.optim.SGD(p, lr=0.03)),
     "Adam": ({"optimizer": "Adam", "weight_decay": 0.02}, lambda p: torch.optim.Adam(p, lr=0.03, weight_decay=0.02)),
     "AdamW": ({"optimizer": "AdamW", "weight_decay": 0.03}, lambda p: torch.optim.AdamW(p, lr=0.03, weight_decay=0.03)),
 }
@@ -71,6 +73,10 @@ def test_train_is_the_loop_one_would_write(name: str, loss: str) -> None:
             value = criterion(model(x), y)
             optimizer.zero_grad()
             value.backward()
+            norm = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad *= min(1.0, run.clip_norm / (norm.item() + 1e-6))
             losses.append(value.item())
             lrs.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
@@ -87,6 +93,10 @@ def test_train_is_the_loop_one_would_write(name: str, loss: str) -> None:
     ours = [history.train_loss, history.train_accuracy, history.valid_loss, history.valid_accuracy]
     np.testing.assert_allclose(ours, np.array(epochs).reshape(2, 4).T, rtol=1e-9)
     assert history.epoch_step == [23, 30]
+    for kept, by_hand in zip(history.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(kept, by_hand)
+    if run.clip_norm < math.inf:
+        assert history.batch_loss[-1] != pytest.approx(train(replace(run, clip_norm=math.inf)).batch_loss[-1], rel=1e-3)
 
 
 def test_the_recorded_lr_is_the_schedule_times_the_peak() -> None:

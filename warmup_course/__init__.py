@@ -5,7 +5,7 @@ from warmup_course.data import Dataset
 from warmup_course.device import resolve_device
 from warmup_course.export import to_code
 from warmup_course.model import MLP, ConvNet, TinyTransformer
-from warmup_course.schedulers import Schedule, lambda_lr
+from warmup_course.schedulers import Schedule, lambda_lr, used_lrs
 from warmup_course.sweep import sweep
 from warmup_course.training import History, TrainConfig, train
 
@@ -25,4 +25,5 @@ __all__ = [
     "sweep",
     "to_code",
     "train",
+    "used_lrs",
 ]

@@ -69,11 +69,11 @@ def real_number(name: str, value: Any, least: float, most: float = math.inf) -> 
     return number
 
 
-def positive_number(name: str, value: Any) -> float:
-    """``value`` as a finite float above 0; ValueError otherwise."""
+def positive_number(name: str, value: Any, *, or_infinite: bool = False) -> float:
+    """``value`` as a float above 0, finite unless it may be infinite; ValueError otherwise."""
     number = _as_float(value)
-    if not 0 < number < math.inf:
-        raise refused(name, "a finite number and more than 0", value)
+    if not (0 < number < math.inf or (or_infinite and number == math.inf)):
+        raise refused(name, "a number above 0, or inf" if or_infinite else "a finite number and more than 0", value)
     return number
 
 

@@ -105,8 +105,8 @@ class TinyTransformer(nn.Module):
     ) -> None:
         super().__init__()
         one_of("norm", norm, get_args(Norm))
-        for name in ("token_features", "tokens", "out_features", "layers", "width", "heads", "feedforward"):
-            whole_number(name, locals()[name], 1, MOST_SIZE)
+        _check_sizes(token_features=token_features, tokens=tokens, out_features=out_features)
+        _check_sizes(layers=layers, width=width, heads=heads, feedforward=feedforward)
         if width % heads:
             raise ValueError(f"width must be a multiple of heads = {heads}, got {width}")
         self.embed = nn.Linear(token_features, width)
@@ -143,8 +143,7 @@ class ConvNet(nn.Sequential):
 
     def __init__(self, layers: int = 3, channels: int = 16, out_features: int = 4, gain: float = 1.0) -> None:
         gain = positive_number("gain", gain)
-        for name in ("layers", "channels", "out_features"):
-            whole_number(name, locals()[name], 1, MOST_SIZE)
+        _check_sizes(layers=layers, channels=channels, out_features=out_features)
         parts: list[nn.Module] = [nn.Unflatten(1, (1, -1))]
         for layer in range(layers):
             parts += [nn.Conv1d(channels if layer else 1, channels, kernel_size=5, stride=2, padding=2), nn.ReLU()]
@@ -156,6 +155,11 @@ class ConvNet(nn.Sequential):
                 nn.init.kaiming_normal_(weights, nonlinearity="relu")
                 with torch.no_grad():
                     weights.mul_(gain)
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        whole_number(name, size, 1, MOST_SIZE)
 
 
 class _Block(nn.Module):

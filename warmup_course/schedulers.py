@@ -1,7 +1,7 @@
 """Learning-rate schedules: pure functions of the optimizer step."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from functools import partial
 from typing import Any, Literal, get_args, overload
@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from warmup_course.checks import array, instance, one_of, real_number, refused, whole_number
+from warmup_course.checks import array, elements, function, instance, one_of, real_number, refused, whole_number
 
 Warmup = Literal["linear", "cosine", "exponential", "constant"]
 Decay = Literal["constant", "cosine", "linear", "sqrt"]
@@ -252,3 +252,41 @@ class _ResumableLambdaLR(LambdaLR):
                     group["lr"].fill_(lr)  # in place: a compiled step holds on to this tensor
                 else:
                     group["lr"] = lr
+
+
+def used_lrs(
+    make_scheduler: Callable[[Optimizer], Any], steps: int, peak_lr: float | Sequence[float] = 0.1
+) -> npt.NDArray[np.float64]:
+    """The LR of each ``optimizer.step()`` in a loop that calls ``scheduler.step()`` after it.
+
+    Args:
+        make_scheduler: makes the scheduler, or several things in one that has a ``step``, for a torch SGD optimizer;
+            None is no scheduler at all.
+        steps: updates that the loop makes.
+        peak_lr: the optimizer's LR; one for each of its groups, if they are several.
+
+    Returns:
+        (steps,), or (steps, groups) if ``peak_lr`` is several.
+
+    Raises:
+        ValueError: if an argument is none of these.
+
+    >>> from torch.optim.lr_scheduler import StepLR
+    >>> used_lrs(lambda optimizer: StepLR(optimizer, step_size=2, gamma=0.5), steps=5)
+    array([0.1  , 0.1  , 0.05 , 0.05 , 0.025])
+    """
+    function("make_scheduler", make_scheduler)
+    lrs = [peak_lr] if np.ndim(peak_lr) == 0 else elements("peak_lr", peak_lr)
+    for lr in lrs:
+        real_number("peak_lr", lr, 0)
+    # Schedulers fill a tensor LR in place: they get a copy of it.
+    lrs = [lr.clone() if isinstance(lr, torch.Tensor) else lr for lr in lrs]
+    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in lrs])
+    scheduler = make_scheduler(optimizer)
+    used = np.empty((whole_number("steps", steps, 1), len(lrs)))
+    for row in used:
+        row[:] = [float(group["lr"]) for group in optimizer.param_groups]
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    return used[:, 0] if np.ndim(peak_lr) == 0 else used

@@ -4,6 +4,7 @@ There are two kinds of stack, with the same two methods: StackedMLP is fast and 
 takes any module. ``kind_of_stack`` chooses.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -138,7 +139,8 @@ class StackedMLP:
             for layer in zip(*linear, strict=True)
         ]
         # Plain SGD adds its steps to the parameters at once; what torch or the learner makes of gradients needs these.
-        is_plain_sgd = (config.optimizer, config.momentum, config.weight_decay) == ("SGD", 0, 0)
+        rule = (config.optimizer, config.momentum, config.weight_decay, config.clip_norm)
+        is_plain_sgd = rule == ("SGD", 0, 0, math.inf)
         if is_plain_sgd and type(config).make_optimizer is TrainConfig.make_optimizer:
             self.optimizer, self.gradients = None, []
         else:
@@ -247,7 +249,7 @@ class _Optimizer:
     """
 
     def __init__(self, config: TrainConfig, parameters: Iterable[Tensor]) -> None:
-        self.parameters = list(parameters)
+        self.parameters, self.clip_norm = list(parameters), config.clip_norm
         self.at_lr_one = config.make_optimizer(self.parameters, lr=1.0)
         for group in self.at_lr_one.param_groups:
             group["fused"] = "fused" in group  # one pass over the memory instead of some ten
@@ -255,12 +257,21 @@ class _Optimizer:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None], lr: Tensor) -> None:
+        if self.clip_norm < math.inf:
+            gradients = _clipped(gradients, self.clip_norm)
         for p, gradient, old in zip(self.parameters, gradients, self.before, strict=True):
             p.grad = None if gradient is None else gradient.contiguous()  # a fused step goes by their place in memory
             old.copy_(p)
         self.at_lr_one.step()
         for p, old in zip(self.parameters, self.before, strict=True):
             torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
+
+
+def _clipped(gradients: Sequence[Tensor | None], most: float) -> list[Tensor | None]:
+    """What nn.utils.clip_grad_norm_ makes of the gradients of each run, (runs, ...)."""
+    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients if g is not None]
+    share = (most / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1)
+    return [g if g is None else g * share.view(-1, *[1] * (g.dim() - 1)) for g in gradients]
 
 
 def _models(config: TrainConfig, seeds: Sequence[int]) -> list[nn.Module]:

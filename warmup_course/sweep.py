@@ -30,7 +30,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 FIXED = ("data", "model", "batch_size", "total_steps", "lr_lambda", "evaluate", "device", "dtype")
 SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
-SHARED = ("loss", "optimizer", "momentum", "weight_decay", "trained_above")
+SHARED = ("loss", "optimizer", "momentum", "weight_decay", "clip_norm", "trained_above")
 
 # Parameters and batch of one stack on a GPU, in bytes; on a CPU, each kind of stack has its own.
 GPU_BYTES = 2**28

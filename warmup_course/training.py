@@ -13,13 +13,22 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from warmup_course import data as datasets
-from warmup_course.checks import MOST_SEED, array, function, instance, one_of, real_number, refused, whole_number
+from warmup_course.checks import (
+    MOST_SEED,
+    array,
+    function,
+    instance,
+    one_of,
+    positive_number,
+    real_number,
+    refused,
+    whole_number,
+)
 from warmup_course.device import resolve_device
 from warmup_course.model import MLP
-from warmup_course.schedulers import Decay, Schedule, Warmup
+from warmup_course.schedulers import Decay, Schedule, Warmup, lambda_lr
 
 Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
@@ -57,6 +66,7 @@ class TrainConfig:
         optimizer: torch.optim's "SGD", "Adam" or "AdamW".
         momentum: SGD's momentum.
         weight_decay: as the optimizer defines it.
+        clip_norm: a gradient whose norm, over all parameters, is greater is shortened to it before the step.
         batch_size: training rows per step; the last batch of an epoch may be smaller.
         total_steps: optimizer steps.
         peak_lr: the LR where the schedule's factor is 1.
@@ -79,6 +89,7 @@ class TrainConfig:
     optimizer: OptimizerName = "SGD"
     momentum: float = 0.0
     weight_decay: float = 0.0
+    clip_norm: float = math.inf
     batch_size: int = 64
     total_steps: int = 200
     peak_lr: float = 0.1
@@ -107,13 +118,14 @@ class TrainConfig:
         one_of("dtype", self.dtype, (torch.float32, torch.float64))
         for name, most in {"momentum": 1, "trained_above": 1, "weight_decay": math.inf, "peak_lr": math.inf}.items():
             object.__setattr__(self, name, real_number(name, getattr(self, name), 0, most))
+        object.__setattr__(self, "clip_norm", positive_number("clip_norm", self.clip_norm, or_infinite=True))
         object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, MOST_SEED))
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, 1))
         if self.momentum and self.optimizer != "SGD":
             raise ValueError(f"momentum must be 0 for optimizer={self.optimizer!r}, got {self.momentum!r}")
         resolve_device(self.device)
         function("lr_lambda", self.lr_lambda, or_none=True)
-        self.schedule  # noqa: B018  (raises where its fields do not fit together)
+        _ = self.schedule  # raises where its fields do not fit together
 
     @cached_property
     def schedule(self) -> Callable[[Any], Any]:
@@ -163,6 +175,7 @@ class History:
     """What a run recorded.
 
     Attributes:
+        model: the network as the run left it; histories are equal if their numbers are.
         chance, trained_above: what ``outcome`` compares the training accuracy with; chance is 1 / n_classes.
         lr: per step, the LR read from the optimizer at the moment of ``optimizer.step()``.
         batch_loss: per step, the training loss of that step's batch, before the update.
@@ -172,6 +185,7 @@ class History:
             that diverges stops there, and the unfinished epoch has no entry.
     """
 
+    model: nn.Module = field(repr=False, compare=False)
     chance: float
     trained_above: float
     lr: list[float] = field(default_factory=list)
@@ -186,7 +200,8 @@ class History:
     def outcome(self) -> str:
         """How the run ended, see ``outcome`` in this module."""
         finite = all(map(math.isfinite, self.batch_loss + self.train_loss + self.valid_loss))
-        return str(outcome(finite, [math.nan, *self.train_accuracy][-1], self.chance, self.trained_above))
+        accuracy = self.train_accuracy[-1] if self.train_accuracy else math.nan
+        return str(outcome(finite, accuracy, self.chance, self.trained_above))
 
 
 def outcome(
@@ -268,9 +283,8 @@ def train(
     model = config.make_model()
     check_model(model, data)
     optimizer = config.make_optimizer(model.parameters(), lr=config.peak_lr)
-    schedule = config.schedule
-    scheduler = LambdaLR(optimizer, lambda step: float(schedule(step)))
-    history = History(chance=1 / data.n_classes, trained_above=config.trained_above)
+    scheduler = lambda_lr(optimizer, config.schedule)
+    history = History(model, chance=1 / data.n_classes, trained_above=config.trained_above)
     if on_start is not None:
         on_start(model, optimizer)
 
@@ -280,6 +294,8 @@ def train(
             loss = loss_function(model(x), y)
             optimizer.zero_grad()
             loss.backward()
+            if config.clip_norm < math.inf:
+                nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             history.batch_loss.append(loss.item())
             history.lr.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
@@ -292,8 +308,13 @@ def train(
         model.eval()
         history.epoch_step.append(len(history.batch_loss))
         with torch.no_grad():
-            for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
-                outputs = model(x)
-                getattr(history, f"{split}_loss").append(loss_function(outputs, y).item())
-                getattr(history, f"{split}_accuracy").append((outputs.argmax(dim=-1) == y).double().mean().item())
+            on_train, on_valid = model(data.x_train), model(data.x_valid)
+        history.train_loss.append(loss_function(on_train, data.y_train).item())
+        history.valid_loss.append(loss_function(on_valid, data.y_valid).item())
+        history.train_accuracy.append(_accuracy(on_train, data.y_train))
+        history.valid_accuracy.append(_accuracy(on_valid, data.y_valid))
     return history
+
+
+def _accuracy(outputs: Tensor, labels: Tensor) -> float:
+    return (outputs.argmax(dim=-1) == labels).double().mean().item()
