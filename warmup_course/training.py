@@ -19,7 +19,8 @@ from warmup_course import data as datasets
 from warmup_course.checks import MOST_SEED, array, function, instance, one_of, real_number, refused, whole_number
 from warmup_course.device import resolve_device
 from warmup_course.model import MLP
-from warmup_course.schedulers import Decay, Schedule, Warmup
+from warmup_course.schedulers import Schedule
+from warmup_course.shapes import Decay, Warmup
 
 Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
