@@ -310,6 +310,7 @@ WRONG = {
         (lambda lrs, first, last: int(np.argmin((last < first).all(axis=1))), "place in the list"),
         (lambda lrs, first, last: min([*lrs[~(last < first).all(axis=1)], lrs[-1]]), "It works as well"),
         (lambda lrs, first, last: min(lrs[~(last < first).all(axis=1)]), "ValueError"),
+        (lambda lrs, first, last: 0.02, "expected 0.01"),
         (lambda lrs, first, last: lrs, "not a number"),
         (0.04, "should be a function"),
     ],
