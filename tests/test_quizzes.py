@@ -26,6 +26,7 @@ QUIZZES = {
     for path in sorted(FOLDER.glob("*.yaml"))
     if path.stem != "schema"
 }
+LESSONS = [lesson for lesson in QUIZZES if lesson != "final"]
 FINAL = QUIZZES["final"]["questions"]
 QUESTIONS = [(lesson, question) for lesson, quiz in QUIZZES.items() for question in quiz["questions"]]
 BY_ID = {question["id"]: question for _, question in QUESTIONS}
@@ -47,21 +48,13 @@ def place_of_right(question: dict[str, Any]) -> int:
     return [bool(choice.get("right")) for choice in question["choices"]].index(True)
 
 
-def first_cell(lesson: str) -> str:
+def cells(lesson: str, kind: str) -> list[str]:
+    """The texts of a lesson's cells of one kind."""
     notebook = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))
-    return "".join(notebook["cells"][0]["source"])
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
 # ---- form ------------------------------------------------------------------------------------------------------------
-
-
-def test_there_are_quizzes():
-    assert list(QUIZZES)[:4] == [
-        "00_start_here",
-        "01_learning_rate_basics",
-        "02_high_lr_instability",
-        "03_linear_warmup",
-    ]
 
 
 @each_lesson
@@ -128,21 +121,53 @@ def test_the_schema_refuses_a_quiz_with_a_bad_head(change: Callable[[dict[str, A
     assert not CHECK.is_valid(quiz)
 
 
-@pytest.mark.parametrize("lesson", [lesson for lesson in QUIZZES if lesson != "final"])
-def test_title_and_minutes_are_those_of_the_notebook(lesson: str):
-    header = first_cell(lesson)
-    title = re.match(rf"# {lesson[:2]} · (.+)\n", header)
-    minutes = re.search(r"\*About (\d+) minutes", header)
-    assert title is not None
-    assert minutes is not None
-    assert (title[1], int(minutes[1])) == (QUIZZES[lesson]["title"], QUIZZES[lesson]["minutes"])
+# ---- a lesson's title and minutes stand in its quiz; wherever else they are read, they are the same ------------------
+
+
+def named(lesson: str) -> str:
+    return f"{lesson[:2]} · {QUIZZES[lesson]['title']}"
+
+
+def rows(text: str) -> list[str]:
+    """The rows of a table of lessons."""
+    return re.findall(r"(?m)^\| \[\d\d\]\(.+\|$", text)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_header_has_the_title_the_minutes_and_the_neighbours(lesson: str):
+    first, *_, last = cells(lesson, "markdown")[0].splitlines()
+    assert first == f"# {named(lesson)}"
+    place = LESSONS.index(lesson)
+    before = [f"[← {named(other)}]({other}.ipynb)" for other in LESSONS[:place][-1:]]
+    after = [f"[{named(other)} →]({other}.ipynb)" for other in LESSONS[place + 1 :][:1]]
+    minutes = f"About {QUIZZES[lesson]['minutes']} minutes"
+    assert last == f"*{' · '.join([minutes, *before, *after])}*"
+
+
+def test_the_readme_lists_the_lessons():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert rows(readme) == [
+        f"| [{lesson[:2]}](notebooks/{lesson}.ipynb) | {QUIZZES[lesson]['title']} | {QUIZZES[lesson]['minutes']} |"
+        for lesson in LESSONS
+    ]
+    hours = sum(quiz["minutes"] for quiz in QUIZZES.values()) / 60
+    assert f"{len(LESSONS)} lessons, about {hours:.0f} hours" in readme
+
+
+def test_lesson_00_lists_the_others():
+    [listed] = [found for cell in cells("00_start_here", "markdown") if (found := rows(cell))]
+    assert listed == [f"| [{lesson[:2]}]({lesson}.ipynb) | {QUIZZES[lesson]['title']} |" for lesson in LESSONS[1:]]
+
+
+def test_each_lesson_has_its_quiz():
+    assert [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))] == LESSONS
 
 
 def test_the_final_quiz_draws_on_every_lesson():
     assert len(FINAL) == 20
     lessons = [question["id"].split("-")[1] for question in FINAL]
     assert lessons == sorted(lessons)
-    assert set(lessons) == {f"{number:02d}" for number in range(12)}
+    assert set(lessons) == {lesson[:2] for lesson in LESSONS[:-1]}
     to_run = [question for question in FINAL if "**Run this.**" in question["ask"]]
     assert len(to_run) == 5
     for question in to_run:
@@ -248,10 +273,8 @@ def rights(choices: list[dict[str, Any]]) -> list[bool]:
 @cache
 def claims_of(lesson: str) -> str:
     """The code of a lesson's cells that check claims; for the final quiz, of all lessons'."""
-    paths = (ROOT / "notebooks").glob("[0-9]*.ipynb" if lesson == "final" else f"{lesson}.ipynb")
-    notebooks = [json.loads(path.read_text("utf-8")) for path in paths]
-    cells = ["".join(cell["source"]) for nb in notebooks for cell in nb["cells"] if cell["cell_type"] == "code"]
-    return "\n".join(cell for cell in cells if "claim(" in cell)
+    lessons = LESSONS if lesson == "final" else [lesson]
+    return "\n".join(cell for each in lessons for cell in cells(each, "code") if "claim(" in cell)
 
 
 @pytest.mark.parametrize(
@@ -266,12 +289,11 @@ def test_the_lesson_still_claims_what_a_key_rests_on(lesson: str, claim: str):
 
 @each_lesson
 def test_the_stored_lesson_shows_these_questions(lesson: str):
-    number = "12" if lesson == "final" else lesson[:2]
-    [path] = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    stored = LESSONS[-1] if lesson == "final" else lesson
     shown = [
         "".join(output["data"]["text/markdown"])
-        for cell in json.loads(path.read_text("utf-8"))["cells"]
+        for cell in json.loads((ROOT / "notebooks" / f"{stored}.ipynb").read_text("utf-8"))["cells"]
         if f'quiz("{lesson}")' in "".join(cell["source"])
         for output in cell["outputs"]
     ]
-    assert classroom.quiz(lesson).text in shown, f"python3 start.py refresh {number} puts it right"
+    assert classroom.quiz(lesson).text in shown, f"python3 start.py refresh {stored[:2]} puts it right"

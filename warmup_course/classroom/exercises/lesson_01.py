@@ -1,4 +1,4 @@
-"""What does the learning rate do?"""
+"""Lesson 01."""
 
 from typing import Any
 

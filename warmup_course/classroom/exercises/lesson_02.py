@@ -1,4 +1,4 @@
-"""Why does a high learning rate break training?"""
+"""Lesson 02."""
 
 import torch
 from torch import Tensor

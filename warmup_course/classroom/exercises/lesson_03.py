@@ -1,4 +1,4 @@
-"""What does linear warmup do?"""
+"""Lesson 03."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Which shape of ramp?"""
+"""Lesson 05."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What does CosineAnnealingLR do?"""
+"""Lesson 06."""
 
 import math
 

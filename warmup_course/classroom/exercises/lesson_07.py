@@ -1,4 +1,4 @@
-"""How do I combine warmup and decay?"""
+"""Lesson 07."""
 
 from collections.abc import Callable
 from functools import partial

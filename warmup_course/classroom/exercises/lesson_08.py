@@ -1,4 +1,4 @@
-"""Is my schedule helping?"""
+"""Lesson 08."""
 
 from typing import Any
 

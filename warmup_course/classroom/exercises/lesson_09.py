@@ -1,4 +1,4 @@
-"""When does warmup matter most?"""
+"""Lesson 09."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What happens inside?"""
+"""Lesson 10."""
 
 import math
 from collections.abc import Callable, Sequence

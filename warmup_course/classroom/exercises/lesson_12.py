@@ -1,4 +1,4 @@
-"""Can I choose a schedule myself? Reading a range test, and handing in a schedule."""
+"""Lesson 12: reading a range test, and handing in a schedule."""
 
 import math
 from typing import Any
