@@ -18,8 +18,7 @@ from warmup_course.classroom import browser_labs, plots
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
 from warmup_course.export import to_code
 from warmup_course.lesson_files import WIDGET_VIEW
-
-WARMUPS, DECAYS = ("linear", "cosine", "exponential", "constant"), ("constant", "cosine", "linear", "sqrt")
+from warmup_course.shapes import DECAYS, WARMUPS
 
 
 def in_node(lab, body, data):
@@ -47,9 +46,9 @@ def random_schedule(rng):
     return Schedule(
         total,
         warmup,
-        warmup=str(rng.choice(WARMUPS)),
+        warmup=str(rng.choice([*WARMUPS])),
         stable_steps=int(rng.integers(0, total - warmup + 1)),
-        decay=str(rng.choice(DECAYS)),
+        decay=str(rng.choice([*DECAYS])),
         start_factor=float(rng.choice([0.001, 0.01, 0.3, 1.0, rng.uniform(0.001, 1)])),
         end_factor=float(rng.choice([0.0, 0.1, 1.0, rng.uniform()])),
         count_from=int(rng.integers(0, 2)),
@@ -132,18 +131,18 @@ def test_what_a_control_leaves_behind_is_a_legal_schedule():
             "total_steps": int(rng.integers(1, 2001)),
             "warmup_steps": int(rng.integers(0, schedule.total_steps + 1)),
             "stable_steps": int(rng.integers(0, schedule.total_steps + 1)),
-            "warmup": str(rng.choice(WARMUPS)),
+            "warmup": str(rng.choice([*WARMUPS])),
             "start_factor": float(rng.choice([0, 0.5])),
         }[moved]
         settings = asdict(schedule)
-        if moved == "warmup" and schedule.warmup in ("linear", "cosine"):
+        if moved == "warmup" and WARMUPS[schedule.warmup].from_zero:
             settings["start_factor"] = 0.0
         cases.append(({**settings, moved: value}, moved))
     notes = 0
     body = "return data.map(([settings, moved]) => lab.legalise(settings, moved))"
     for (asked, moved), (legal, note) in zip(cases, in_node(ScheduleLab, body, cases), strict=True):
         Schedule(**legal)
-        needs_start = asked["warmup"] in ("exponential", "constant") and asked["start_factor"] == 0
+        needs_start = asked["start_factor"] == 0 and not WARMUPS[asked["warmup"]].from_zero
         assert bool(note) == needs_start
         assert legal["start_factor"] == (0.001 if needs_start else asked["start_factor"])
         if not needs_start:

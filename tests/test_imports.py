@@ -12,18 +12,19 @@ import warmup_course
 
 PACKAGE = Path(warmup_course.__file__).parent
 # Each module or subpackage, and the ones beside it that it may import, wherever in the file it does so.
-BASE = {"checks", "device", "schedulers", "data", "model"}
+BASE = {"checks", "device", "shapes", "schedulers", "data", "model"}
 MAY_IMPORT = {
     "checks": set(),
     "device": {"checks"},
-    "schedulers": {"checks"},
+    "shapes": set(),
+    "schedulers": {"checks", "shapes"},
     "data": {"checks"},
     "model": {"checks", "data"},
     "training": BASE,
     "stacked": BASE | {"training"},
     "sweep": BASE | {"training", "stacked"},
     "probes": {"checks", "schedulers"},
-    "export": {"checks", "schedulers"},
+    "export": {"checks", "shapes", "schedulers"},
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
     "evidence": {"classroom", "lesson_files"},
     "lab_settings": set(),

@@ -2,12 +2,12 @@
 
 import copy
 import json
+import random
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import jsonschema
 import numpy as np
 import pytest
 import yaml
-from keys import CHOICES, CLAIMED, NUMBERS, ORDERS, WORDING
+from keys import KEYS
+
+from warmup_course import classroom
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "warmup_course" / "classroom" / "quizzes"
@@ -24,6 +26,7 @@ QUIZZES = {
     for path in sorted(FOLDER.glob("*.yaml"))
     if path.stem != "schema"
 }
+LESSONS = [lesson for lesson in QUIZZES if lesson != "final"]
 FINAL = QUIZZES["final"]["questions"]
 QUESTIONS = [(lesson, question) for lesson, quiz in QUIZZES.items() for question in quiz["questions"]]
 BY_ID = {question["id"]: question for _, question in QUESTIONS}
@@ -45,21 +48,13 @@ def place_of_right(question: dict[str, Any]) -> int:
     return [bool(choice.get("right")) for choice in question["choices"]].index(True)
 
 
-def first_cell(lesson: str) -> str:
+def cells(lesson: str, kind: str) -> list[str]:
+    """The texts of a lesson's cells of one kind."""
     notebook = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))
-    return "".join(notebook["cells"][0]["source"])
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
 # ---- form ------------------------------------------------------------------------------------------------------------
-
-
-def test_there_are_quizzes():
-    assert list(QUIZZES)[:4] == [
-        "00_start_here",
-        "01_learning_rate_basics",
-        "02_high_lr_instability",
-        "03_linear_warmup",
-    ]
 
 
 @each_lesson
@@ -80,6 +75,10 @@ def spoilt(kind: str, change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]
     ("kind", "change"),
     [
         ("single", lambda q: q.update(hint="none")),
+        ("single", lambda q: q.update(rests_on=[])),
+        ("single", lambda q: q.update(rests_on=["a", "a"])),
+        ("single", lambda q: q.update(wording=" ")),
+        ("order", lambda q: q.update(rests_on=["a"], wording="b")),
         ("single", lambda q: q.update(kind="multiple")),
         ("single", lambda q: q.pop("kind")),
         ("single", lambda q: q.pop("id")),
@@ -97,6 +96,7 @@ def spoilt(kind: str, change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]
         ("number", lambda q: q.update(mistakes=[])),
         ("number", lambda q: q["mistakes"][0].pop("why")),
         ("number", lambda q: q.pop("otherwise")),
+        ("number", lambda q: q.update(wording="its number is computed")),
         ("order", lambda q: q["steps"].__delitem__(slice(2, None))),
         ("order", lambda q: q["steps"].append(q["steps"][0])),
         ("order", lambda q: q.pop("because")),
@@ -121,21 +121,53 @@ def test_the_schema_refuses_a_quiz_with_a_bad_head(change: Callable[[dict[str, A
     assert not CHECK.is_valid(quiz)
 
 
-@pytest.mark.parametrize("lesson", [lesson for lesson in QUIZZES if lesson != "final"])
-def test_title_and_minutes_are_those_of_the_notebook(lesson: str):
-    header = first_cell(lesson)
-    title = re.match(rf"# {lesson[:2]} · (.+)\n", header)
-    minutes = re.search(r"\*About (\d+) minutes", header)
-    assert title is not None
-    assert minutes is not None
-    assert (title[1], int(minutes[1])) == (QUIZZES[lesson]["title"], QUIZZES[lesson]["minutes"])
+# ---- a lesson's title and minutes stand in its quiz; wherever else they are read, they are the same ------------------
+
+
+def named(lesson: str) -> str:
+    return f"{lesson[:2]} · {QUIZZES[lesson]['title']}"
+
+
+def rows(text: str) -> list[str]:
+    """The rows of a table of lessons."""
+    return re.findall(r"(?m)^\| \[\d\d\]\(.+\|$", text)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_header_has_the_title_the_minutes_and_the_neighbours(lesson: str):
+    first, *_, last = cells(lesson, "markdown")[0].splitlines()
+    assert first == f"# {named(lesson)}"
+    place = LESSONS.index(lesson)
+    before = [f"[← {named(other)}]({other}.ipynb)" for other in LESSONS[:place][-1:]]
+    after = [f"[{named(other)} →]({other}.ipynb)" for other in LESSONS[place + 1 :][:1]]
+    minutes = f"About {QUIZZES[lesson]['minutes']} minutes"
+    assert last == f"*{' · '.join([minutes, *before, *after])}*"
+
+
+def test_the_readme_lists_the_lessons():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert rows(readme) == [
+        f"| [{lesson[:2]}](notebooks/{lesson}.ipynb) | {QUIZZES[lesson]['title']} | {QUIZZES[lesson]['minutes']} |"
+        for lesson in LESSONS
+    ]
+    hours = sum(quiz["minutes"] for quiz in QUIZZES.values()) / 60
+    assert f"{len(LESSONS)} lessons, about {hours:.0f} hours" in readme
+
+
+def test_lesson_00_lists_the_others():
+    [listed] = [found for cell in cells("00_start_here", "markdown") if (found := rows(cell))]
+    assert listed == [f"| [{lesson[:2]}]({lesson}.ipynb) | {QUIZZES[lesson]['title']} |" for lesson in LESSONS[1:]]
+
+
+def test_each_lesson_has_its_quiz():
+    assert [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))] == LESSONS
 
 
 def test_the_final_quiz_draws_on_every_lesson():
     assert len(FINAL) == 20
     lessons = [question["id"].split("-")[1] for question in FINAL]
     assert lessons == sorted(lessons)
-    assert set(lessons) == {f"{number:02d}" for number in range(12)}
+    assert set(lessons) == {lesson[:2] for lesson in LESSONS[:-1]}
     to_run = [question for question in FINAL if "**Run this.**" in question["ask"]]
     assert len(to_run) == 5
     for question in to_run:
@@ -192,44 +224,76 @@ def test_ticking_everything_is_wrong(question: dict[str, Any]):
 # ---- the keys --------------------------------------------------------------------------------------------------------
 
 
-def test_no_key_goes_unchecked():
-    checked = [*NUMBERS, *CHOICES, *ORDERS, *CLAIMED, *WORDING]
-    assert sorted(checked) == sorted(BY_ID)
-    assert sorted(NUMBERS) == sorted(question["id"] for question in of_kind("number"))
-    assert sorted(ORDERS) == sorted(question["id"] for question in of_kind("order"))
+EVIDENCE = ("rests_on", "wording")
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+def each_computed(*kinds: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("name", [name for name in KEYS if name in BY_ID and BY_ID[name]["kind"] in kinds])
+
+
+def test_every_question_has_one_piece_of_evidence():
+    found = [*KEYS, *(question["id"] for _, question in QUESTIONS for field in EVIDENCE if field in question)]
+    assert sorted(found) == sorted(BY_ID)
+
+
+@each_computed("number")
 def test_a_number_and_its_mistakes_are_computed(name: str):
     question = BY_ID[name]
     stated = [question["answer"], *(mistake["value"] for mistake in question["mistakes"])]
     # Much nearer than the tolerance: a learner who rounds must not end up at the wrong one.
-    assert NUMBERS[name]() == pytest.approx(stated, rel=0, abs=question["tolerance"] / 10)
+    assert KEYS[name]() == pytest.approx(stated, rel=0, abs=question["tolerance"] / 10)
 
 
-@pytest.mark.parametrize("name", CHOICES)
-def test_the_right_choices_are_computed(name: str):
+@each_computed("single", "several")
+def test_the_right_choices_are_computed_wherever_they_stand(name: str):
     choices = BY_ID[name]["choices"]
-    assert CHOICES[name](choices) == [bool(choice.get("right")) for choice in choices]
+    shuffled = next(order for order in shuffles(choices, name) if rights(order) != rights(choices))
+    assert KEYS[name](shuffled) == rights(shuffled)
 
 
-@pytest.mark.parametrize("name", ORDERS)
-def test_an_order_is_computed(name: str):
-    keys = ORDERS[name]([step["text"] for step in BY_ID[name]["steps"]])
-    assert len(keys) == len(BY_ID[name]["steps"])
-    assert all(before < after for before, after in pairwise(keys))
+@each_computed("order")
+def test_an_order_is_computed_from_the_steps_wherever_they_stand(name: str):
+    texts = [step["text"] for step in BY_ID[name]["steps"]]
+    shuffled = next(order for order in shuffles(texts, name) if order != texts)
+    keys = KEYS[name](shuffled)
+    assert len(set(keys)) == len(texts)
+    assert sorted(shuffled, key=dict(zip(shuffled, keys, strict=True)).__getitem__) == texts
+
+
+def shuffles(things: list[Any], seed: str) -> Iterator[list[Any]]:
+    chance = random.Random(seed)
+    while True:
+        yield chance.sample(things, len(things))
+
+
+def rights(choices: list[dict[str, Any]]) -> list[bool]:
+    return [bool(choice.get("right")) for choice in choices]
 
 
 @cache
 def claims_of(lesson: str) -> str:
     """The code of a lesson's cells that check claims; for the final quiz, of all lessons'."""
-    paths = (ROOT / "notebooks").glob("[0-9]*.ipynb" if lesson == "final" else f"{lesson}.ipynb")
-    notebooks = [json.loads(path.read_text("utf-8")) for path in paths]
-    cells = ["".join(cell["source"]) for nb in notebooks for cell in nb["cells"] if cell["cell_type"] == "code"]
-    return "\n".join(cell for cell in cells if "claim(" in cell)
+    lessons = LESSONS if lesson == "final" else [lesson]
+    return "\n".join(cell for each in lessons for cell in cells(each, "code") if "claim(" in cell)
 
 
-@pytest.mark.parametrize(("name", "claim"), [(name, claim) for name, claims in CLAIMED.items() for claim in claims])
-def test_the_lesson_still_claims_what_a_key_rests_on(name: str, claim: str):
-    lesson = next(lesson for lesson, question in QUESTIONS if question["id"] == name)
-    assert claim in claims_of(lesson)
+@pytest.mark.parametrize(
+    ("lesson", "claim"), [(lesson, claim) for lesson, question in QUESTIONS for claim in question.get("rests_on", ())]
+)
+def test_the_lesson_still_claims_what_a_key_rests_on(lesson: str, claim: str):
+    assert claim in claims_of(lesson), f"say in {lesson}.yaml which claim the question rests on now"
+
+
+# ---- as the lessons show them ----------------------------------------------------------------------------------------
+
+
+@each_lesson
+def test_the_stored_lesson_shows_these_questions(lesson: str):
+    stored = LESSONS[-1] if lesson == "final" else lesson
+    shown = [
+        "".join(output["data"]["text/markdown"])
+        for cell in json.loads((ROOT / "notebooks" / f"{stored}.ipynb").read_text("utf-8"))["cells"]
+        if f'quiz("{lesson}")' in "".join(cell["source"])
+        for output in cell["outputs"]
+    ]
+    assert classroom.quiz(lesson).text in shown, f"python3 start.py refresh {stored[:2]} puts it right"

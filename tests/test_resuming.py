@@ -29,6 +29,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from warmup_course.schedulers import Schedule, lambda_lr
+from warmup_course.shapes import DECAYS, WARMUPS
 
 STEPS = 10
 Order = Literal["build, then load", "load the scheduler first", "load the optimizer, then build"]
@@ -259,16 +260,16 @@ def test_a_compiled_step_follows_the_schedule_after_loading() -> None:
 
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
-    warmup = draw(st.sampled_from(["linear", "cosine", "exponential", "constant"]))
+    warmup = draw(st.sampled_from([*WARMUPS]))
     total = draw(st.integers(1, STEPS + 3))
     ramp = draw(st.integers(0, total))
     return Schedule(
         total,
         ramp,
-        warmup=warmup,  # type: ignore[arg-type]
+        warmup=warmup,
         stable_steps=draw(st.integers(0, total - ramp)),
-        decay=draw(st.sampled_from(["constant", "cosine", "linear", "sqrt"])),  # type: ignore[arg-type]
-        start_factor=draw(st.floats(0.01 if warmup in ("exponential", "constant") else 0, 1)),
+        decay=draw(st.sampled_from([*DECAYS])),
+        start_factor=draw(st.floats(0 if WARMUPS[warmup].from_zero else 0.01, 1)),
         end_factor=draw(st.floats(0, 1)),
         count_from=draw(st.integers(0, 1)),
     )

@@ -8,7 +8,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import FrozenInstanceError
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,16 +21,17 @@ from torch.optim.lr_scheduler import (
     LinearLR,
     LRScheduler,
     OneCycleLR,
+    PolynomialLR,
     SequentialLR,
     StepLR,
 )
 
 from warmup_course.schedulers import Schedule, lambda_lr, used_lrs
+from warmup_course.shapes import DECAYS, WARMUPS, Decay, Warmup
 
 PEAK = 0.1
 PAIRS = [(w, t) for t in range(2, 10) for w in range(1, t)] + [(1, 500), (37, 500), (499, 500)]
-WARMUPS: list[Any] = ["linear", "cosine", "exponential", "constant"]
-DECAYS: list[Any] = ["constant", "cosine", "linear", "sqrt"]
+FALLING = [decay for decay in DECAYS if decay != "constant"]
 
 
 def make_optimizer(lr: Any = PEAK) -> torch.optim.Optimizer:
@@ -93,6 +94,31 @@ def test_linear_decay_equals_torch_linear_lr() -> None:
     optimizer = make_optimizer()
     scheduler = LinearLR(optimizer, start_factor=1.0, end_factor=0.1, total_iters=20)
     assert_lrs(Schedule(20, decay="linear", end_factor=0.1), lrs_seen(optimizer, scheduler, 25))
+
+
+@pytest.mark.parametrize(("w", "t"), [(0, 20), *PAIRS])
+def test_polynomial_decay_equals_torch_polynomial_lr(w: int, t: int) -> None:
+    optimizer = make_optimizer()
+    fall = PolynomialLR(optimizer, t - w, power=2)
+    scheduler: LRScheduler = fall
+    if w:
+        ramp = LinearLR(optimizer, start_factor=1 / w, total_iters=w - 1)
+        scheduler = SequentialLR(optimizer, [ramp, fall], milestones=[w])
+    # It divides each LR by the one before, which adds up to an error of its own.
+    factors = Schedule(t, w, decay="polynomial")(np.arange(t + 1))
+    assert_allclose(lrs_seen(optimizer, scheduler, t + 1), PEAK * factors, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("w", "t"), [(0, 1), (0, 10), *PAIRS])
+@pytest.mark.parametrize("end_factor", [0.0, 0.3])
+def test_polynomial_decay_equals_that_of_transformers(end_factor: float, w: int, t: int) -> None:
+    transformers = pytest.importorskip("transformers")
+    optimizer = make_optimizer()
+    scheduler = transformers.get_polynomial_decay_schedule_with_warmup(
+        optimizer, w, t, lr_end=end_factor * PEAK, power=2
+    )
+    schedule = Schedule(t, w, decay="polynomial", end_factor=end_factor, count_from=0)
+    assert_lrs(schedule, lrs_seen(optimizer, scheduler, t + 3))
 
 
 @pytest.mark.parametrize(("w", "t"), [(0, 1), (0, 10), *PAIRS])
@@ -195,37 +221,48 @@ def test_the_seeds_trace() -> None:
 # --- shapes and edges, by hand ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"warmup": "linear"}, [0.25, 0.5, 0.75, 1, 1]),
-        ({"warmup": "linear", "start_factor": 0.2}, [0.4, 0.6, 0.8, 1, 1]),
-        ({"warmup": "linear", "start_factor": 0.2, "count_from": 0}, [0.2, 0.4, 0.6, 0.8, 1]),
-        ({"warmup": "cosine"}, [0.14644660940672624, 0.5, 0.8535533905932738, 1, 1]),
-        ({"warmup": "cosine", "start_factor": 0.5}, [0.5732233047033631, 0.75, 0.9267766952966369, 1, 1]),
-        ({"warmup": "cosine", "count_from": 0}, [0, 0.14644660940672624, 0.5, 0.8535533905932738, 1]),
-        ({"warmup": "exponential", "start_factor": 1e-4}, [0.001, 0.01, 0.1, 1, 1]),
-        ({"warmup": "exponential", "start_factor": 1e-4, "count_from": 0}, [0.0001, 0.001, 0.01, 0.1, 1]),
-        ({"warmup": "constant", "start_factor": 0.3}, [0.3, 0.3, 0.3, 0.3, 1]),
-        ({"warmup": "constant", "start_factor": 0.3, "count_from": 0}, [0.3, 0.3, 0.3, 0.3, 1]),
-    ],
-)
+RAMPS: list[tuple[dict[str, Any], list[float]]] = [
+    ({"warmup": "linear"}, [0.25, 0.5, 0.75, 1, 1]),
+    ({"warmup": "linear", "start_factor": 0.2}, [0.4, 0.6, 0.8, 1, 1]),
+    ({"warmup": "linear", "start_factor": 0.2, "count_from": 0}, [0.2, 0.4, 0.6, 0.8, 1]),
+    ({"warmup": "cosine"}, [0.14644660940672624, 0.5, 0.8535533905932738, 1, 1]),
+    ({"warmup": "cosine", "start_factor": 0.5}, [0.5732233047033631, 0.75, 0.9267766952966369, 1, 1]),
+    ({"warmup": "cosine", "count_from": 0}, [0, 0.14644660940672624, 0.5, 0.8535533905932738, 1]),
+    ({"warmup": "exponential", "start_factor": 1e-4}, [0.001, 0.01, 0.1, 1, 1]),
+    ({"warmup": "exponential", "start_factor": 1e-4, "count_from": 0}, [0.0001, 0.001, 0.01, 0.1, 1]),
+    ({"warmup": "constant", "start_factor": 0.3}, [0.3, 0.3, 0.3, 0.3, 1]),
+    ({"warmup": "constant", "start_factor": 0.3, "count_from": 0}, [0.3, 0.3, 0.3, 0.3, 1]),
+    ({"warmup": "polynomial"}, [0.0625, 0.25, 0.5625, 1, 1]),
+    ({"warmup": "polynomial", "start_factor": 0.2, "count_from": 0}, [0.2, 0.25, 0.4, 0.65, 1]),
+]
+FALLS: list[tuple[Any, float, list[float]]] = [
+    ("constant", 0.2, [1, 1, 1, 1, 1]),
+    ("cosine", 0.0, [1, 0.8535533905932738, 0.5, 0.14644660940672624, 0]),
+    ("cosine", 0.2, [1, 0.8828427124746190, 0.6, 0.3171572875253810, 0.2]),
+    ("linear", 0.0, [1, 0.75, 0.5, 0.25, 0]),
+    ("linear", 0.2, [1, 0.8, 0.6, 0.4, 0.2]),
+    ("sqrt", 0.0, [1, 0.5, 0.2928932188134525, 0.1339745962155614, 0]),
+    ("sqrt", 0.2, [1, 0.6, 0.4343145750507620, 0.3071796769724491, 0.2]),
+    ("polynomial", 0.0, [1, 0.5625, 0.25, 0.0625, 0]),
+    ("polynomial", 0.2, [1, 0.65, 0.4, 0.25, 0.2]),
+]
+
+
+def test_each_shape_has_its_entry_its_formula_in_words_and_values_by_hand() -> None:
+    assert (get_args(Warmup), get_args(Decay)) == (tuple(WARMUPS), tuple(DECAYS))
+    ramps, falls = str(Schedule.__doc__).split("[W, W + S)")
+    assert [name for name in WARMUPS if f" {name}: " not in ramps] == []
+    assert [name for name in DECAYS if f" {name}: " not in falls] == []
+    assert {fields["warmup"] for fields, _ in RAMPS} == {*WARMUPS}
+    assert {decay for decay, _, _ in FALLS} == {*DECAYS}
+
+
+@pytest.mark.parametrize(("fields", "expected"), RAMPS)
 def test_shapes_of_warmup(fields: dict[str, Any], expected: list[float]) -> None:
     assert Schedule(10, 4, **fields)(np.arange(5)) == pytest.approx(expected, abs=1e-14)
 
 
-@pytest.mark.parametrize(
-    ("decay", "end_factor", "expected"),
-    [
-        ("constant", 0.2, [1, 1, 1, 1, 1]),
-        ("cosine", 0.0, [1, 0.8535533905932738, 0.5, 0.14644660940672624, 0]),
-        ("cosine", 0.2, [1, 0.8828427124746190, 0.6, 0.3171572875253810, 0.2]),
-        ("linear", 0.0, [1, 0.75, 0.5, 0.25, 0]),
-        ("linear", 0.2, [1, 0.8, 0.6, 0.4, 0.2]),
-        ("sqrt", 0.0, [1, 0.5, 0.2928932188134525, 0.1339745962155614, 0]),
-        ("sqrt", 0.2, [1, 0.6, 0.4343145750507620, 0.3071796769724491, 0.2]),
-    ],
-)
+@pytest.mark.parametrize(("decay", "end_factor", "expected"), FALLS)
 def test_shapes_of_decay(decay: Any, end_factor: float, expected: list[float]) -> None:
     schedule = Schedule(10, 2, stable_steps=4, decay=decay, end_factor=end_factor)
     assert schedule(np.arange(12)) == pytest.approx([0.5, 1, 1, 1, 1, 1, *expected, expected[-1]], abs=1e-14)
@@ -249,7 +286,7 @@ def test_no_decay_where_warmup_and_stable_steps_fill_the_run(
     assert Schedule(**fields, decay=decay)(np.arange(len(expected))) == pytest.approx(expected, abs=1e-15)
 
 
-@pytest.mark.parametrize("decay", ["cosine", "linear", "sqrt"])
+@pytest.mark.parametrize("decay", FALLING)
 def test_a_decay_of_one_step_falls_after_the_last_update(decay: Any) -> None:
     assert Schedule(5, 2, stable_steps=2, decay=decay)(np.arange(7)).tolist() == [0.5, 1, 1, 1, 1, 0, 0]
 
@@ -258,14 +295,14 @@ def test_a_decay_of_one_step_falls_after_the_last_update(decay: Any) -> None:
 @pytest.mark.parametrize(
     ("w", "count_from", "extra"), [(1, 1, 2), (5, 1, 2), (1, 0, 1), (5, 0, 1), (0, 1, 1), (0, 0, 1)]
 )
-@pytest.mark.parametrize("decay", ["cosine", "linear", "sqrt"])
+@pytest.mark.parametrize("decay", FALLING)
 def test_how_long_the_peak_is_held(w: int, count_from: int, extra: int, stable: int, decay: Any) -> None:
     factors = Schedule(20, w, stable_steps=stable, count_from=count_from, decay=decay)(np.arange(21))
     assert np.count_nonzero(factors == 1) == stable + extra
 
 
 @pytest.mark.parametrize("end_factor", [0.0, 0.3])
-@pytest.mark.parametrize("decay", ["cosine", "linear", "sqrt"])
+@pytest.mark.parametrize("decay", FALLING)
 def test_the_end_factor_is_first_reached_after_the_last_update_and_held(decay: Any, end_factor: float) -> None:
     schedule = Schedule(20, 5, decay=decay, end_factor=end_factor)
     assert schedule(19) > end_factor + 1e-3

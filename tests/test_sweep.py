@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from warmup_course import sweep as sweep_function
 from warmup_course.model import MLP, TinyTransformer
+from warmup_course.shapes import DECAYS, WARMUPS
 from warmup_course.stacked import StackedMLP
 from warmup_course.sweep import sweep
 from warmup_course.training import TrainConfig, train
@@ -96,8 +97,8 @@ def test_agrees_with_train_for_transformers(norm: Any) -> None:
 @pytest.mark.parametrize(
     "axes",
     [
-        {"warmup": ["linear", "cosine", "exponential", "constant"], "start_factor": [0.1, 0.5]},
-        {"decay": ["constant", "cosine", "linear", "sqrt"], "end_factor": [0.0, 0.4], "stable_steps": [0, 3]},
+        {"warmup": [*WARMUPS], "start_factor": [0.1, 0.5]},
+        {"decay": [*DECAYS], "end_factor": [0.0, 0.4], "stable_steps": [0, 3]},
         {"count_from": [0, 1], "warmup_steps": [0, 5]},
         {"weight_decay": [0.0, 0.3], "momentum": [0.0, 0.5, 0.9]},
         {"clip_norm": [0.1, 1.0, math.inf]},

@@ -28,7 +28,7 @@ from warmup_course.lesson_files import EVIDENCE, METADATA, as_text, read, write
 
 PACKAGE = Path(__file__).resolve().parent
 # What a lesson's figures depend on besides its own code.
-ENGINE = ("data", "model", "probes", "schedulers", "stacked", "sweep", "training")
+ENGINE = ("data", "model", "probes", "schedulers", "shapes", "stacked", "sweep", "training")
 # Bounds are tuned on the seeds from 0 on; these are looked at for the page alone.
 FIRST_SEED = 200
 PREDICTION = "prediction: "

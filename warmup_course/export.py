@@ -1,5 +1,6 @@
 """A schedule as code to paste into a training script."""
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Literal, NamedTuple, get_args
@@ -8,6 +9,7 @@ import numpy as np
 
 from warmup_course.checks import instance, one_of, positive_number
 from warmup_course.schedulers import Schedule
+from warmup_course.shapes import DECAYS, WARMUPS, Decay, Shape
 
 Library = Literal["torch", "transformers", "python"]
 
@@ -24,11 +26,12 @@ def to_code(schedule: Schedule, peak_lr: float, library: Library) -> str:
     It needs one name, ``optimizer``, a torch optimizer. Numbers have 12 digits.
 
     - "torch": torch's own schedulers where they can: a linear ramp from above 0 (or a constant one), then a cosine or
-      linear decay. Else a LambdaLR, and the reason. CosineAnnealingLR's ``eta_min`` is an LR and not a factor: with an
-      ``end_factor`` the code is right where all parameter groups have ``peak_lr``, and says so.
+      linear decay, or a polynomial one to 0. Else a LambdaLR, and the reason. CosineAnnealingLR's ``eta_min`` is an LR
+      and not a factor: with an ``end_factor`` the code is right where all parameter groups have ``peak_lr``, and says
+      so.
     - "transformers": that library's schedule where it has one: above all linear ramps with ``start_factor=0`` and
-      ``count_from=0``, then a cosine or linear decay. Else one that comes near, and the first line says by how much the
-      LRs differ at most, in percent of the peak.
+      ``count_from=0``, then a cosine, linear or polynomial decay. Else one that comes near, and the first line says by
+      how much the LRs differ at most, in percent of the peak.
     - "python": a function from the step to the LR, and the loop that sets it; no scheduler.
 
     Args:
@@ -94,33 +97,36 @@ def _assign(target: str, function: str, **arguments: object) -> str:
 
 def _function(schedule: Schedule, peak: float, signature: str, docstring: str) -> str:
     """The source of a function from the 0-based step to ``peak * schedule(step)``."""
-    s, e, warmup_steps = schedule.start_factor, schedule.end_factor, schedule.warmup_steps
+    warmup_steps = schedule.warmup_steps
     ramp, _, decay_start, decay = _parts(schedule)
     body = [f'"""{docstring}"""']
     if ramp:
-        start = f"{_number(s * peak)} + " if s else ""
         u = f"(step + 1) / {warmup_steps}" if schedule.count_from else f"step / {warmup_steps}"
-        rise = {
-            "linear": f"{start}{_times((1 - s) * peak)}{u}",
-            "cosine": f"{start}{_number((1 - s) * peak / 2)} * (1 - math.cos(math.pi * {u}))",
-            "exponential": f"{_times(peak)}{_number(s)} ** (1 - {u})",
-            "constant": _number(s * peak),
-        }
-        body += [f"if step < {warmup_steps}:", f"    return {rise[schedule.warmup]}"]
+        rise = WARMUPS[schedule.warmup].code.format(u=u, **_lrs(schedule.start_factor, peak))
+        body += [f"if step < {warmup_steps}:", f"    return {rise}"]
     if decay:
         if decay_start > (warmup_steps if ramp else 0):
             body += [f"if step < {decay_start}:", f"    return {_number(peak)}"]
-        end = f"{_number(e * peak)} + " if e else ""
-        fall = {
-            "cosine": f"{end}{_number((1 - e) * peak / 2)} * (1 + math.cos(math.pi * progress))",
-            "linear": f"{_number(peak)} - {_times((1 - e) * peak)}progress",
-            "sqrt": f"{_number(peak)} - {_times((1 - e) * peak)}math.sqrt(progress)",
-        }
         since = f"(step - {decay_start})" if decay_start else "step"
-        body += [f"progress = min(1.0, {since} / {decay})", f"return {fall[schedule.decay]}"]
+        fall = DECAYS[schedule.decay].code.format(u="progress", **_lrs(schedule.end_factor, peak))
+        body += [f"progress = min(1.0, {since} / {decay})", f"return {fall}"]
     else:
         body += [f"return {_number(peak)}"]
     return "\n    ".join([f"def {signature}:", *body]) + "\n"
+
+
+def _lrs(low: float, peak: float) -> dict[str, str]:
+    """The numbers in a shape's templates, where its low end has this factor."""
+    span = (1 - low) * peak
+    return {
+        "share": _number(low),
+        "low": _number(low * peak),
+        "low_plus": f"{_number(low * peak)} + " if low else "",
+        "span_times": _times(span),
+        "half_span": _number(span / 2),
+        "peak": _number(peak),
+        "peak_times": _times(peak),
+    }
 
 
 def _python(schedule: Schedule, peak_lr: float) -> str:
@@ -151,21 +157,18 @@ def _torch(schedule: Schedule, peak_lr: float) -> str:
         return "\n\n".join([header, function, "scheduler = LambdaLR(optimizer, factor)\n"])
 
     ramp, first, decay_start, decay = _parts(schedule)
-    calls: dict[str, tuple[str, dict[str, object]]] = {}
-    if ramp and schedule.warmup == "linear":
+    calls: dict[str, tuple[str, dict[str, str]]] = {}
+    if ramp:
         # Where the ramp rises from 0, the first step is at 1 / W of the peak.
-        start = first if schedule.start_factor else f"1 / {schedule.warmup_steps}"
-        calls["warmup"] = "LinearLR", {"start_factor": start, "total_iters": ramp}
-    elif ramp:
-        calls["warmup"] = "ConstantLR", {"factor": first, "total_iters": ramp}
+        start = _number(first) if schedule.start_factor else f"1 / {schedule.warmup_steps}"
+        calls["warmup"] = _call(WARMUPS[schedule.warmup], steps=ramp, first=start)
     elif decay_start or not decay:
-        calls["stable"] = "ConstantLR", {"factor": 1.0}
-    if decay and schedule.decay == "linear":
-        calls["decay"] = "LinearLR", {"start_factor": 1.0, "end_factor": schedule.end_factor, "total_iters": decay}
-    elif decay:
-        calls["decay"] = "CosineAnnealingLR", {"T_max": decay}
-        if schedule.end_factor:
-            calls["decay"][1]["eta_min"] = schedule.end_factor * peak_lr
+        calls["stable"] = _call(DECAYS["constant"])
+    if decay:
+        calls["decay"] = _call(DECAYS[schedule.decay], steps=decay, **_lrs(schedule.end_factor, peak_lr))
+        if schedule.end_factor == 0:
+            calls["decay"][1].pop("eta_min", None)  # it is torch's default
+        if "eta_min" in calls["decay"][1]:
             header += f"# eta_min is an LR, not a factor: all parameter groups must have lr={peak_lr!r}.\n"
 
     names = {function for function, _ in calls.values()}
@@ -179,15 +182,28 @@ def _torch(schedule: Schedule, peak_lr: float) -> str:
     return f"{header}from torch.optim.lr_scheduler import {', '.join(sorted(names))}\n\n{code}"
 
 
+def _call(shape: Shape, **values: object) -> tuple[str, dict[str, str]]:
+    """The name and the arguments of torch's scheduler of that shape."""
+    assert not isinstance(shape.torch, str)
+    function, arguments = shape.torch
+    return function, {name: template.format(**values) for name, template in arguments.items()}
+
+
 def _why_not_sequential(schedule: Schedule) -> str | None:
     """Why torch's own schedulers cannot make this schedule; None where they can."""
     ramp, first, _, decay = _parts(schedule)
-    if ramp and schedule.warmup in ("cosine", "exponential"):
-        return f"torch has no {schedule.warmup} warmup"
+    warmup, fall = WARMUPS[schedule.warmup].torch, DECAYS[schedule.decay].torch
+    if ramp and isinstance(warmup, str):
+        return warmup
     if ramp and first < EXACT:
         return "torch's ramps multiply their way up, and cannot start at 0"
-    if decay and schedule.decay == "sqrt":
-        return "torch has no decay with the square root of the step"
+    if not decay:
+        return None
+    if isinstance(fall, str):
+        return fall
+    function, arguments = fall
+    if schedule.end_factor and not re.search("{(low|share)}", "".join(arguments.values())):
+        return f"torch's {function} falls to 0"
     return None
 
 
@@ -211,6 +227,7 @@ def _options(schedule: Schedule, peak_lr: float) -> Iterator[tuple[Schedule, str
     total_steps, warmup_steps, e = schedule.total_steps, schedule.warmup_steps, schedule.end_factor
     ramp, first, _, decay = _parts(schedule)
     like = partial(Schedule, total_steps, decay=schedule.decay, count_from=0)
+    polynomial = "get_polynomial_decay_schedule_with_warmup"
     w = {"num_warmup_steps": warmup_steps}
     w_and_t = {**w, "num_training_steps": total_steps}
     if not decay:
@@ -219,8 +236,9 @@ def _options(schedule: Schedule, peak_lr: float) -> Iterator[tuple[Schedule, str
     elif schedule.decay == "linear" and e == 0:
         yield like(warmup_steps), "get_linear_schedule_with_warmup", w_and_t
     elif schedule.decay == "linear":
-        lr_end = {**w_and_t, "lr_end": e * peak_lr}
-        yield like(warmup_steps, end_factor=e), "get_polynomial_decay_schedule_with_warmup", lr_end
+        yield like(warmup_steps, end_factor=e), polynomial, {**w_and_t, "lr_end": e * peak_lr}
+    elif schedule.decay == "polynomial":
+        yield like(warmup_steps, end_factor=e), polynomial, {**w_and_t, "lr_end": e * peak_lr, "power": 2.0}
     elif schedule.decay == "cosine":
         min_lr = "get_cosine_with_min_lr_schedule_with_warmup"
         if e == 0:
@@ -235,8 +253,10 @@ def _options(schedule: Schedule, peak_lr: float) -> Iterator[tuple[Schedule, str
     end = e if decay else first
     stable = total_steps - ramp - decay
     steps = {"num_warmup_steps": ramp, "num_stable_steps": stable, "num_decay_steps": decay}
-    decay_type = {"decay_type": '"1-sqrt"' if schedule.decay == "sqrt" else f'"{schedule.decay}"'} if decay else {}
-    for warmup in ("linear", "cosine"):
-        warmup_type = {"warmup_type": f'"{warmup}"'} if ramp else {}
-        wsd = like(ramp, warmup=warmup, stable_steps=stable, start_factor=end, end_factor=end)
-        yield wsd, "get_wsd_schedule", {**steps, **warmup_type, **decay_type, "min_lr_ratio": end}
+    near: Decay = schedule.decay if DECAYS[schedule.decay].wsd else "linear"
+    decay_type = {"decay_type": f'"{DECAYS[near].wsd}"'} if decay else {}
+    for warmup, shape in WARMUPS.items():
+        if shape.wsd:
+            warmup_type = {"warmup_type": f'"{shape.wsd}"'} if ramp else {}
+            wsd = like(ramp, warmup=warmup, decay=near, stable_steps=stable, start_factor=end, end_factor=end)
+            yield wsd, "get_wsd_schedule", {**steps, **warmup_type, **decay_type, "min_lr_ratio": end}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from functools import partial
-from typing import Any, Literal, get_args, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from warmup_course.checks import array, elements, function, instance, one_of, real_number, refused, whole_number
-
-Warmup = Literal["linear", "cosine", "exponential", "constant"]
-Decay = Literal["constant", "cosine", "linear", "sqrt"]
+from warmup_course.shapes import DECAYS, WARMUPS, Decay, Warmup
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,19 @@ class Schedule:
                                                                  cosine: s + (1 - s) (1 - cos(pi u)) / 2
                                                                  exponential: s ** (1 - u)
                                                                  constant: s
+                                                                 polynomial: s + (1 - s) u ** 2
     [W, W + S)                                                   1
     [W + S, T)       v = (step - W - S) / (T - W - S)            constant: 1
                                                                  cosine: e + (1 - e) (1 + cos(pi v)) / 2
                                                                  linear: 1 - (1 - e) v
                                                                  sqrt: 1 - (1 - e) sqrt(v)
+                                                                 polynomial: e + (1 - e) (1 - v) ** 2
     from T on        v = 1 (where W + S = T, no decay: 1)
     ===============  ==========================================  ==========================================
+
+    The polynomial has one power, 2. Elsewhere it is a parameter: by default 1 in torch's PolynomialLR and transformers'
+    get_polynomial_decay_schedule_with_warmup, which is "linear" here, and 0.5 in timm's PolyLRScheduler; and elsewhere
+    it is a decay alone, after a linear ramp.
 
     Sources: linear warmup, Goyal et al. 2017 (arXiv 1706.02677); cosine decay, Loshchilov & Hutter 2016
     (1608.03983); warmup-stable-decay, Hu et al. 2024 (2404.06395).
@@ -79,15 +83,15 @@ class Schedule:
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
         for name in ("start_factor", "end_factor"):
             object.__setattr__(self, name, real_number(name, getattr(self, name), 0, 1))
-        one_of("warmup", self.warmup, get_args(Warmup))
-        one_of("decay", self.decay, get_args(Decay))
+        one_of("warmup", self.warmup, WARMUPS)
+        one_of("decay", self.decay, DECAYS)
         one_of("count_from", self.count_from, (0, 1))
         if self.warmup_steps + self.stable_steps > self.total_steps:
             raise ValueError(
                 f"warmup_steps + stable_steps = {self.warmup_steps} + {self.stable_steps} "
                 f"must be at most total_steps = {self.total_steps}"
             )
-        if self.warmup in ("exponential", "constant") and self.start_factor == 0:
+        if self.start_factor == 0 and not WARMUPS[self.warmup].from_zero:
             raise ValueError(f"start_factor must be more than 0 for warmup={self.warmup!r}, got 0")
 
     @overload
@@ -107,37 +111,14 @@ class Schedule:
         steps = whole.astype(np.float64)  # no integer type holds all steps; exact up to total_steps
         factors = np.ones(steps.shape)
         in_warmup = steps < self.warmup_steps
-        factors[in_warmup] = self._warmup((steps[in_warmup] + self.count_from) / max(self.warmup_steps, 1))
+        progress = (steps[in_warmup] + self.count_from) / max(self.warmup_steps, 1)
+        factors[in_warmup] = WARMUPS[self.warmup].factor(self.start_factor, progress)
         decay_start = self.warmup_steps + self.stable_steps
         if decay_start < self.total_steps:
             in_decay = steps >= decay_start
             progress = (steps[in_decay] - decay_start) / (self.total_steps - decay_start)
-            factors[in_decay] = self._decay(np.minimum(progress, 1.0))
+            factors[in_decay] = DECAYS[self.decay].factor(self.end_factor, np.minimum(progress, 1.0))
         return float(factors) if np.ndim(step) == 0 else factors
-
-    def _warmup(self, u: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        s = self.start_factor
-        match self.warmup:
-            case "linear":
-                return s + (1 - s) * u
-            case "cosine":
-                return s + (1 - s) * (1 - np.cos(np.pi * u)) / 2
-            case "exponential":
-                return np.power(s, 1 - u)
-            case "constant":
-                return np.full_like(u, s)
-
-    def _decay(self, v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        e = self.end_factor
-        match self.decay:
-            case "constant":
-                return np.ones_like(v)
-            case "cosine":
-                return e + (1 - e) * (1 + np.cos(np.pi * v)) / 2
-            case "linear":
-                return 1 - (1 - e) * v
-            case "sqrt":
-                return 1 - (1 - e) * np.sqrt(v)
 
     def to_json(self) -> str:
         """The fields as one JSON object, to be stored beside a checkpoint.

@@ -28,7 +28,8 @@ from warmup_course.checks import (
 )
 from warmup_course.device import resolve_device
 from warmup_course.model import MLP
-from warmup_course.schedulers import Decay, Schedule, Warmup, lambda_lr
+from warmup_course.schedulers import Schedule, lambda_lr
+from warmup_course.shapes import Decay, Warmup
 
 Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]

@@ -287,6 +287,7 @@ def test_the_map_is_walked_with_the_arrow_keys(everything):
 RANDOM_SETTINGS = """
 import gc, itertools, psutil, random
 from dataclasses import asdict
+from warmup_course.shapes import DECAYS, WARMUPS
 def settings_of(lab, chance):
     if lab is stability_lab:
         return {"peak_lr": chance.choice([0.03125, 0.125, 0.5, 2.0]), "warmup_steps": chance.choice([0, 8, 32])}
@@ -298,8 +299,8 @@ def settings_of(lab, chance):
     warmup = chance.randint(0, total)
     schedule = Schedule(
         total, warmup, stable_steps=chance.randint(0, total - warmup), count_from=chance.randint(0, 1),
-        warmup=chance.choice(["linear", "cosine", "exponential", "constant"]),
-        decay=chance.choice(["constant", "cosine", "linear", "sqrt"]),
+        warmup=chance.choice([*WARMUPS]),
+        decay=chance.choice([*DECAYS]),
         start_factor=chance.choice([0.01, 0.5, 1.0]), end_factor=chance.choice([0.0, 0.1, 1.0]),
     )
     other = chance.choice([None, {**asdict(Schedule(100)), "peak_lr": 1.0, "compared": None}])

@@ -10,9 +10,8 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR, LinearLR
 
+from keys import Choices, Verdicts, key, verdicts
 from warmup_course import Schedule, lambda_lr
-
-Choices = list[dict[str, Any]]
 
 
 def ramp(step: int, w: int = 5) -> float:
@@ -39,6 +38,7 @@ def used(optimizer: SGD, scheduler: Any, steps: int, *, early: bool = False) -> 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("linear-lr-one-call-too-many")
 def one_call_too_many() -> list[float]:
     optimizer = idle()
     lrs = used(optimizer, LinearLR(optimizer, 0.25, total_iters=4), 3)
@@ -46,6 +46,7 @@ def one_call_too_many() -> list[float]:
     return [lrs[1], four_steps, lrs[0], lrs[2], lrs[1] / 0.1]
 
 
+@key("stepped-once-an-epoch")
 def once_an_epoch() -> list[float]:
     optimizer = idle(0.4)
     scheduler = LambdaLR(optimizer, lambda step: ramp(step, 200))
@@ -60,6 +61,7 @@ def once_an_epoch() -> list[float]:
     return [max(lrs), max(per_batch), optimizer.param_groups[0]["lr"], 0.4 * 9 / 200, max(lrs) / 0.4]
 
 
+@key("first-stair-of-a-decay")
 def first_stair() -> list[float]:
     steps = np.arange(10_000)
     factors = np.where(steps < 500, (steps + 1) / 500, 0.5 ** ((steps - 500) // 4000))
@@ -68,16 +70,10 @@ def first_stair() -> list[float]:
     return [falls[0], 4000, end_of_ramp + 1, end_of_ramp, falls[1]]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "linear-lr-one-call-too-many": one_call_too_many,
-    "stepped-once-an-epoch": once_an_epoch,
-    "first-stair-of-a-decay": first_stair,
-}
-
-
 # ---- choices ---------------------------------------------------------------------------------------------------------
 
 
+@key("both-groups-warmed")
 def both_groups_warmed(choices: Choices) -> list[bool]:
     def warmed(code: str) -> bool:
         body, head = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
@@ -96,22 +92,24 @@ def both_groups_warmed(choices: Choices) -> list[bool]:
     return [warmed(choice["text"].strip("`")) for choice in choices]
 
 
-def one_step_ahead(_: Choices) -> list[bool]:
+@verdicts("one-step-ahead-of-plan")
+def one_step_ahead() -> Verdicts:
     optimizers = [idle() for _ in range(4)]
     from_zero = LambdaLR(optimizers[0], lambda step: min(step / 5, 1))
     four = LambdaLR(optimizers[3], lambda step: ramp(step, 4))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         early = used(optimizers[2], LambdaLR(optimizers[2], ramp), 5, early=True)
-    traces = [
-        used(optimizers[0], from_zero, 5),
-        used(optimizers[1], LinearLR(optimizers[1]), 5),
-        early,
-        used(optimizers[3], four, 5),
-    ]
-    return [np.allclose(trace, [0.04, 0.06, 0.08, 0.1, 0.1]) for trace in traces]
+    traces = {
+        "`step / W`": used(optimizers[0], from_zero, 5),
+        "`LinearLR`": used(optimizers[1], LinearLR(optimizers[1]), 5),
+        "before": early,
+        "W is 4": used(optimizers[3], four, 5),
+    }
+    return {words: np.allclose(trace, [0.04, 0.06, 0.08, 0.1, 0.1]) for words, trace in traces.items()}
 
 
+@key("lambda-lr-built-after-loading")
 def built_after_loading(choices: Choices) -> list[bool]:
     optimizer = idle()
     scheduler = LambdaLR(optimizer, ramp)
@@ -124,7 +122,8 @@ def built_after_loading(choices: Choices) -> list[bool]:
     return [np.allclose(lrs, [float(lr) for lr in choice["text"].split(",")]) for choice in choices]
 
 
-def speaks_up(_: Choices) -> list[bool]:
+@verdicts("which-bugs-speak-up")
+def speaks_up() -> Verdicts:
     def never_stepped() -> None:
         optimizer = idle()
         LambdaLR(optimizer, ramp)
@@ -152,20 +151,20 @@ def speaks_up(_: Choices) -> list[bool]:
                 return True
         return False
 
-    return [speaks(bug) for bug in (never_stepped, early, from_zero, once_an_epoch, twice)]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
-    "both-groups-warmed": both_groups_warmed,
-    "one-step-ahead-of-plan": one_step_ahead,
-    "lambda-lr-built-after-loading": built_after_loading,
-    "which-bugs-speak-up": speaks_up,
-}
+    bugs = {
+        "never called": never_stepped,
+        "called before": early,
+        "`start_factor=0`": from_zero,
+        "once an epoch": once_an_epoch,
+        "twice": twice,
+    }
+    return {words: speaks(bug) for words, bug in bugs.items()}
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
 
+@key("one-pass-through-the-loop")
 def one_pass(texts: Sequence[str]) -> list[float]:
     """The one order that moves the weight by the first LR and leaves the second."""
 
@@ -191,10 +190,6 @@ def one_pass(texts: Sequence[str]) -> list[float]:
     [order] = filter(works, permutations([text.strip("`") for text in texts]))
     return [order.index(text.strip("`")) for text in texts]
 
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"one-pass-through-the-loop": one_pass}
-
-CLAIMED = {"why-a-separate-scheduler": ["so does the idle weight, with SGD, Adam and RMSprop alike"]}
 
 # ---- exercises: answers of learners ----------------------------------------------------------------------------------
 

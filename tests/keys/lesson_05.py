@@ -1,6 +1,5 @@
 """Lesson 05."""
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,22 +9,18 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR, LinearLR
 
+from keys import Verdicts, key, verdicts
 from warmup_course import Schedule
-
-Choices = list[dict[str, Any]]
-
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("geometric-half-way")
 def geometric_half_way() -> list[float]:
     steps = np.arange(201)
     by_multiplying = 0.001 * np.cumprod(np.r_[1, np.full(200, 100 ** (1 / 200))])
     straight = np.interp(steps, [0, 200], [0.001, 0.1])
     return [by_multiplying[100], straight[100], 0.1 / 2, by_multiplying[0], by_multiplying[200]]
-
-
-NUMBERS: dict[str, Callable[[], list[float]]] = {"geometric-half-way": geometric_half_way}
 
 
 # ---- choices ---------------------------------------------------------------------------------------------------------
@@ -37,22 +32,21 @@ def first_lr(make: Callable[[SGD], Any]) -> float:
     return optimizer.param_groups[0]["lr"]
 
 
-def where_warmup_starts(choices: Choices) -> list[bool]:
-    codes = [re.search(r"`(min.+?)`", choice["text"]) for choice in choices[:2]]
-    firsts = [
-        first_lr(lambda opt, code=code: LambdaLR(opt, lambda step: eval(code[1], {"min": min, "step": step, "W": 5})))
+@verdicts("where-warmup-starts")
+def where_warmup_starts() -> Verdicts:
+    codes = "min(step / W, 1)", "min((step + 1) / W, 1)"
+    starts = {
+        f"`{code}`": first_lr(lambda opt, c=code: LambdaLR(opt, lambda step: eval(c, {"step": step, "W": 5})))
         for code in codes
-    ]
-    starts = [*firsts, first_lr(LinearLR), 0.1, 0.0001]
-    return [start == 0 for start in starts]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {"where-warmup-starts": where_warmup_starts}
+    }
+    starts |= {"`LinearLR`": first_lr(LinearLR), "Goyal": 0.1, "0.0001": 0.0001}
+    return {words: start == 0 for words, start in starts.items()}
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
 
+@key("a-quarter-of-the-way-up")
 def a_quarter_of_the_way_up(texts: Sequence[str]) -> list[float]:
     def factor(text: str) -> float:
         name, start = text.partition(",")[0], 0.01 if "hundredth" in text else 0.1 if "tenth" in text else 0.0
@@ -62,42 +56,6 @@ def a_quarter_of_the_way_up(texts: Sequence[str]) -> list[float]:
         return Schedule(400, 400, warmup=warmup, start_factor=start, count_from=0)(100)
 
     return [factor(text) for text in texts]
-
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"a-quarter-of-the-way-up": a_quarter_of_the_way_up}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "linear-or-exponential-code": ["from a start of 0 it stays there, and then jumps"],
-    "two-ways-to-jump": [
-        "a linear ramp of 8 steps: at least 7 of 10",
-        "0.02 for 8 steps: at most 4 of 10",
-        "0.02 for 320 steps: at least 4 of 10 more",
-        "0.05 for 320 steps: at least 9 of 10",
-    ],
-    "who-never-arrives": [
-        "at nominal 2.0 it trains at least half",
-        "the linear ramp to 2.0: at most 1 of 10",
-        "the linear ramp to the LR it reached: at least half",
-        "and that is not behind the curve",
-    ],
-    "warming-the-momentum": [
-        "nothing warmed up: at most 1 of 10",
-        "the momentum warmed up: at least 4 of 10",
-        "the control, an LR ramp of the same effect: also 3 of 10 more than the straight one",
-        "your 0.9 is overwritten: 0.95, then down to 0.85",
-        "that is torch's Adam, step by step",
-    ],
-    "what-the-race-showed": [
-        "8 steps: the square root trains at most a quarter",
-        "more than linear, cosine and geometric on average",
-        "64 steps: each of the others trains at least 7 of 10",
-        "64 steps: the square root trains at least a quarter more than with 8",
-        "64 steps, runs that train: no shape beats linear by 2 points",
-    ],
-}
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

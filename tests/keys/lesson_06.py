@@ -11,7 +11,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from torch.utils.data import DataLoader
 
-Choices = list[dict[str, Any]]
+from keys import Verdicts, key, verdicts
 
 
 def used(make: Callable[[SGD], Any], steps: int, *tops: float) -> np.ndarray:
@@ -32,85 +32,58 @@ def lr(step: int, t_max: int, top: float = 0.1, floor: float = 0.0) -> float:
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("cosine-at-a-third")
 def cosine_at_a_third() -> list[float]:
     right, half_way = lr(10, 30, floor=0.01), lr(15, 30, floor=0.01)
     on_the_floor = 0.01 + lr(10, 30)
     return [right, lr(10, 30), 0.1 - 0.09 * 10 / 30, on_the_floor, half_way, 0.11 - right]
 
 
+@key("five-steps-before-the-top")
 def five_steps_before_the_top() -> list[float]:
     restarted = used(lambda opt: CosineAnnealingWarmRestarts(opt, 20), 36, 0.1)[35, 0]
     return [lr(35, 20), lr(20, 20), restarted, 0.1 * 15 / 20, lr(40, 20)]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "cosine-at-a-third": cosine_at_a_third,
-    "five-steps-before-the-top": five_steps_before_the_top,
-}
-
-
 # ---- choices ---------------------------------------------------------------------------------------------------------
 
 
-def two_groups_one_floor(_: Choices) -> list[bool]:
+@verdicts("two-groups-one-floor")
+def two_groups_one_floor() -> Verdicts:
     first, second = used(lambda opt: CosineAnnealingLR(opt, 100, 0.01), 101, 0.1, 0.001).T
-    return [
-        bool((np.diff(first) < 0).all()),
-        bool(np.isclose(second, 0.0001).any()),
-        bool((np.diff(second) > 0).all()),
-        np.allclose(first, 100 * second),
-        not np.isclose([first[:100], second[:100]], 0.01, rtol=1e-6).any(),
-    ]
+    return {
+        "first group falls": (np.diff(first) < 0).all(),
+        "0.0001": np.isclose(second, 0.0001).any(),
+        "second group rises": (np.diff(second) > 0).all(),
+        "100 times": np.allclose(first, 100 * second),
+        "No weight": not np.isclose([first[:100], second[:100]], 0.01, rtol=1e-6).any(),
+    }
 
 
-def t_max_in_epochs(_: Choices) -> list[bool]:
+@verdicts("t-max-in-epochs")
+def t_max_in_epochs() -> Verdicts:
     lrs = used(lambda opt: CosineAnnealingLR(opt, 20), 20 * 50 + 1, 0.1)[:, 0]
     turns = int((np.diff(np.sign(np.diff(lrs))) != 0).sum())
     each_epoch = all((np.diff(lrs[start : start + 50]) < 0).all() for start in range(0, 1000, 50))
-    return [turns == 0, bool((lrs[20:] < 1e-9).all()), each_epoch, turns + 1 == 50, len(lrs) < 1001]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
-    "two-groups-one-floor": two_groups_one_floor,
-    "t-max-in-epochs": t_max_in_epochs,
-}
+    return {
+        "One slow fall": turns == 0,
+        "stays at the floor": (lrs[20:] < 1e-9).all(),
+        "Within each epoch": each_epoch,
+        "50 times": turns + 1 == 50,
+        "error": len(lrs) < 1001,
+    }
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
 
+@key("lr-of-the-last-step")
 def lr_of_the_last_step(texts: Sequence[str]) -> list[float]:
     def last(text: str) -> float:
         found = {name: float(value) for name, value in re.findall(r"(T_max|eta_min)=([\d.]+)", text)}
         return lr(99, int(found["T_max"]), floor=found.get("eta_min", 0.0))
 
     return [last(text) for text in texts]
-
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"lr-of-the-last-step": lr_of_the_last_step}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "silk-and-a-high-validation-loss": [
-        "the training loss never rises by more than 0.02 in an epoch",
-        "the validation loss ends 0.05 above its lowest, every seed",
-        "at a constant LR it ends higher still, every seed",
-        "with weight decay, or 3200 rows, it hardly turns",
-    ],
-    "when-a-cosine-pays": [
-        "LR 0.8: the cosine is the more accurate on 8 seeds of 10",
-        "LR 0.1: the constant has the lower training loss, 9 seeds in 10",
-        "each at its own best LR: all three within one point",
-        "but so it does at the constant LR",
-    ],
-    "which-t-max-hurts-most": [
-        "too short, LR 0.1: 5 points of accuracy lost",
-        "too long, LR 0.1: the lower training loss",
-        "the slip: the median seed loses less than 2 points",
-    ],
-}
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

@@ -18,9 +18,8 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
+from keys import Verdicts, key, verdicts
 from warmup_course import Schedule
-
-Choices = list[dict[str, Any]]
 
 
 def used(make: Callable[[SGD], Any], steps: int, *peaks: float) -> np.ndarray:
@@ -45,6 +44,7 @@ def ramp_then_cosine(ramp: int, calls: int, milestone: int, t_max: int, floor: f
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("t-max-is-the-whole-run")
 def t_max_is_the_whole_run() -> list[float]:
     last = used(ramp_then_cosine(20, 19, 20, 100), 100)[99, 0]
     right_length = used(ramp_then_cosine(20, 19, 20, 80), 100)[99, 0]
@@ -52,6 +52,7 @@ def t_max_is_the_whole_run() -> list[float]:
     return [last, right_length, 0.1 * (1 - 79 / 100), cosine[20], cosine[50]]
 
 
+@key("stairs-of-ten-thousand")
 def stairs_of_ten_thousand() -> list[float]:
     def factor(step: int) -> float:
         return (step + 1) / 1000 if step < 1000 else 0.1 ** ((step - 1000) // 10000)
@@ -60,49 +61,40 @@ def stairs_of_ten_thousand() -> list[float]:
     return [times, -math.log10(factor(11_000)), (9999 - 1000) // 1000 + 1, 10_000 // 1000]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "t-max-is-the-whole-run": t_max_is_the_whole_run,
-    "stairs-of-ten-thousand": stairs_of_ten_thousand,
-}
-
-
 # ---- choices ---------------------------------------------------------------------------------------------------------
 
 
-def one_milestone_off(_: Choices) -> list[bool]:
+@verdicts("one-milestone-off")
+def one_milestone_off() -> Verdicts:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         one, eight, twelve = (used(ramp_then_cosine(10, 10, m, 90), 100)[:, 0] for m in (1, 8, 12))
     climbs = np.diff(eight)
-    return [
-        int(np.isclose(twelve, 0.1, rtol=1e-9).sum()) == 3,
-        climbs.argmax() == 7 and climbs[7] > 1.5 * climbs[:7].max(),
-        bool(eight.max() < 0.0999),
-        bool(caught),
-        bool(np.isclose(one[1], 0.1)),
-    ]
+    return {
+        "three steps": int(np.isclose(twelve, 0.1, rtol=1e-9).sum()) == 3,
+        "steeply": climbs.argmax() == 7 and climbs[7] > 1.5 * climbs[:7].max(),
+        "never used": eight.max() < 0.0999,
+        "warns": caught,
+        "hardly a warmup": np.isclose(one[1], 0.1),
+    }
 
 
-def pasted_code_two_groups(_: Choices) -> list[bool]:
+@verdicts("pasted-code-two-groups")
+def pasted_code_two_groups() -> Verdicts:
     lrs = used(ramp_then_cosine(5, 4, 5, 25, 0.01), 30, 0.1, 0.01)
     second = lrs[:, 1]
-    return [
-        np.allclose(lrs[:, 0], 10 * second),
-        bool(second[0] < 0.005 and np.allclose(second[5:], 0.01)),
-        np.allclose(second, 0.01),
-        False,  # it ran
-    ]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
-    "one-milestone-off": one_milestone_off,
-    "pasted-code-two-groups": pasted_code_two_groups,
-}
+    return {
+        "throughout": np.allclose(lrs[:, 0], 10 * second),
+        "leaves it at 0.01": second[0] < 0.005 and np.allclose(second[5:], 0.01),
+        "leaves it alone": np.allclose(second, 0.01),
+        "error": False,  # it ran
+    }
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
 
+@key("highest-lr-of-four")
 def highest_lr_of_four(texts: Sequence[str]) -> list[float]:
     def highest(text: str) -> float:
         length = int(re.search(r"W = (\d+)", text)[1])
@@ -120,26 +112,6 @@ def highest_lr_of_four(texts: Sequence[str]) -> list[float]:
         return used(make, 30).max()
 
     return [highest(text) for text in texts]
-
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"highest-lr-of-four": highest_lr_of_four}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "replace-or-precede": [
-        "with warmup all or nearly all train",
-        "a cosine without warmup: three seeds of ten at most",
-        "0.8, {name}: more accurate than the constant on 8 seeds of 10",
-    ],
-    "what-decay-bought": [
-        "up to step 720 WSD has the constant arm's LRs",
-        "WSD gains 2 points and more in its last two epochs",
-        "0.1, {name}: the higher training loss, 9 seeds in 10",
-        "a constant LR with the cosine's budget: at most half a point behind",
-    ],
-}
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

@@ -2,14 +2,13 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 
-Choices = list[dict[str, Any]]
+from keys import Verdicts, key, verdicts
 
 
 def labels(tp: int, fp: int, fn: int, tn: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,6 +23,7 @@ def by_sklearn(tp: int, fp: int, fn: int, tn: int) -> tuple[float, float, float]
     return precision, recall, f1
 
 
+@key("precision-behind-98-percent")
 def precision_behind_98_percent() -> list[float]:
     # The only table with these shares, found by trying all.
     found = []
@@ -39,10 +39,8 @@ def precision_behind_98_percent() -> list[float]:
     return [precision, recall, metrics.accuracy_score(truth, said), 12 / 12, 12 / (12 + errors), f1]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {"precision-behind-98-percent": precision_behind_98_percent}
-
-
-def selected_on_all_rows(_: Choices) -> list[bool]:
+@verdicts("selected-on-all-rows")
+def selected_on_all_rows() -> Verdicts:
     """20 tables: the mean accuracy on validation rows and on untouched ones."""
     found = []
     for seed in range(20):
@@ -53,52 +51,21 @@ def selected_on_all_rows(_: Choices) -> list[bool]:
         model = LogisticRegression().fit(chosen[:100], y[:100])
         found.append([model.score(chosen[100:200], y[100:200]), model.score(chosen[200:], y[200:])])
     valid, untouched = np.mean(found, axis=0)
-    return [bool(abs(valid - 0.5) < 0.1), valid > 0.6 > untouched, untouched > 0.6, bool(valid < 0.5)]
+    return {
+        "About 50 %": abs(valid - 0.5) < 0.1,
+        "nobody had touched": valid > 0.6 > untouched,
+        "untouched rows too": untouched > 0.6,
+        "Below 50 %": valid < 0.5,
+    }
 
 
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {"selected-on-all-rows": selected_on_all_rows}
-
-
+@key("order-by-f1")
 def order_by_f1(texts: Sequence[str]) -> list[float]:
     def f1(text: str) -> float:
         alarms, right = (int(n) for n in re.findall(r"\d+", text) or (0, 0))
         return by_sklearn(right, alarms - right, 20 - right, 980 - alarms + right)[2]
 
     return [f1(text) for text in texts]
-
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"order-by-f1": order_by_f1}
-
-CLAIMED: dict[str, list[str]] = {
-    "remedies-for-low-recall": [
-        "warmup moves recall by less than 5 points",
-        "recall rises by at least 20 points",
-        "as it is: over 97.5 % accurate, recall below 30 %",
-    ],
-    "no-warmup-and-recall": [
-        "ordinary: recall moves by less than 5 points",
-        "ordinary: precision moves by less than 5 points",
-        "fragile: warmup adds 25 points of recall",
-        "fragile: and 25 points of precision",
-        "fragile, no warmup: the mean accuracy is above 97 % all the same",
-    ],
-    "spike-at-7-30-53": [
-        "a tenth of the LR: less than 1 spike a run",
-        "at a tenth of the LR in at least 2 epochs of 3",
-        "and no other batch does",
-    ],
-    "same-accuracy-one-jumped": [
-        "no warmup: the median run reaches 1.5 times its first loss",
-        "with warmup the median run does not reach 1.25 times",
-        "the median accuracy is behind, but by less than 5 points",
-    ],
-    "credit-where-due": [
-        "decay alone: less than a quarter of the restlessness",
-        "decay with warmup: less than a third",
-        "warmup alone: not even halved",
-        "in the ramp the arms with warmup are behind",
-    ],
-}
 
 
 def highest_that_reaches(scores: list[float], truth: list[int], goal: float) -> float:

@@ -2,23 +2,21 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.optim.lr_scheduler import LinearLR
 
+from keys import Verdicts, key, verdicts
 from warmup_course import MLP, data
 from warmup_course.probes import update_size
 from warmup_course.training import squared_error
 
-Choices = list[dict[str, Any]]
-
-
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("norm-of-a-batch-gradient")
 def norm_of_a_batch_gradient() -> list[float]:
     """Rows whose gradients are g plus or minus d, in another direction: every batch of 16 has a known probability."""
     g, noise_scale, batch = 20.0, 48, 16
@@ -31,6 +29,7 @@ def norm_of_a_batch_gradient() -> list[float]:
     return [right, mean_square / g, g, g**2 / right, math.sqrt(mean_square - g**2)]
 
 
+@key("resumed-in-mid-warmup")
 def resumed_in_mid_warmup() -> list[float]:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)
     scheduler = LinearLR(optimizer, start_factor=1 / 20, total_iters=19)
@@ -42,24 +41,23 @@ def resumed_in_mid_warmup() -> list[float]:
     return [lrs[12], lrs[11], lrs[0], lrs[-1], lrs[13]]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "norm-of-a-batch-gradient": norm_of_a_batch_gradient,
-    "resumed-in-mid-warmup": resumed_in_mid_warmup,
-}
-
-
 # ---- choices and orders ----------------------------------------------------------------------------------------------
 
 
-def what_goyal_found(_: Choices) -> list[bool]:
+@verdicts("what-goyal-found")
+def what_goyal_found() -> Verdicts:
     """Goyal et al. 2017, table 1 and section 5.1."""
     small_batch, none, constant, ramp, start = 23.60, 24.84, 25.88, 23.74, 0.1
-    return [not math.isfinite(none), constant > none, start > 0, abs(ramp - small_batch) < 0.5, False]
+    return {
+        "diverged": not math.isfinite(none),
+        "constant warmup": constant > none,
+        "above zero": start > 0,
+        "half a point": abs(ramp - small_batch) < 0.5,
+        "gradients": False,
+    }
 
 
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {"what-goyal-found": what_goyal_found}
-
-
+@key("longest-first-step")
 def longest_first_step(texts: Sequence[str]) -> list[float]:
     """The mean length of the change that torch's SGD makes, over 12 batches."""
     digits = data.digits()
@@ -79,54 +77,6 @@ def longest_first_step(texts: Sequence[str]) -> list[float]:
 
     numbers = [re.findall(r"[\d.]+", text) for text in texts]
     return [length(int(batch), float(lr)) for batch, lr in numbers]
-
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {"longest-first-step": longest_first_step}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "warmup-small-or-large-batches": [
-        "the norm falls from 1 row to 4, to 16, to 64",
-        "with the LR scaled, B = 256 steps over 5 times as far as 16",
-        "scaled, ramp: at least 3 of 4 up to B = 256",
-        "scaled, no ramp: at most 2 of 4 at B = 128",
-        "fixed: none of them diverges",
-    ],
-    "ramp-of-512": [
-        "scaled, ramp: at most 2 of 4 at B = 512",
-        "B = 512: 24 steps train at least 2 of 4",
-    ],
-    "sentences-about-adam": [
-        "Adam's first update: within 5 % of the LR",
-        "update 300: below a fifth",
-        "clipping leaves Adam's first update as it was (to 2 %)",
-        "nearly three times as bold as any first step",
-        "post-norm, LR 0.01: warmup adds over 8 points, in the mean",
-    ],
-    "post-norm-and-the-peak": [
-        "post-norm, LR 0.01: warmup adds over 8 points, in the mean",
-        "null: post-norm, LR 0.003: less than 8 points either way",
-        "LR 0.003 without warmup beats LR 0.01 with it",
-    ],
-    "what-buys-nothing": [
-        "linear: nothing",
-        "two hidden layers: decisive",
-        "100 rows: decisive",
-        "less than half a doubling either way",
-    ],
-    "small-data-or-low-lr": [
-        "100 rows: decisive",
-        "7 of 8 train, both ways",
-    ],
-    "tight-threshold": [
-        "at 2 under a third of the gradients are cut, at 0.25 over 90 %",
-        "clipped at 0.25, LR 0.125: at most 1 of 4",
-        "and none of them diverges",
-        "clipped at 0.25, LR 0.5: at least 3 of 4",
-    ],
-}
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

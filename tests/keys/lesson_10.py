@@ -1,16 +1,13 @@
 """Lesson 10."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch.optim import Adam
 
+from keys import key
 from warmup_course import Schedule
-
-Choices = list[dict[str, Any]]
 
 
 def adams_first_step(gradient: float, lr: float, beta1: float, beta2: float, eps: float) -> float:
@@ -33,6 +30,7 @@ def by_averages(gradient, lr, beta1, beta2, eps, correct):
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("step-where-the-bowl-warns")
 def step_where_the_bowl_warns() -> list[float]:
     def first(lrs: np.ndarray, limit: float) -> float:
         return float(np.flatnonzero(lrs * 25 > limit)[0])
@@ -42,56 +40,11 @@ def step_where_the_bowl_warns() -> list[float]:
     return [right, first(late, 2), right - 1, first(np.full(40, 0.5), 2), first(ramp, 1), float(np.argmax(ramp))]
 
 
+@key("adam-without-correction")
 def adam_without_correction() -> list[float]:
     g, lr = 0.3, 0.01
     bare = [abs(by_averages(g, lr, 0.9, beta2, 0, correct=False)) for beta2 in (0.99, 0.999)]
     return [*bare, lr * g, 0.1 * abs(adams_first_step(g, lr, 0.9, 0.99, 0)), lr / math.sqrt(1 - 0.99)]
-
-
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "step-where-the-bowl-warns": step_where_the_bowl_warns,
-    "adam-without-correction": adam_without_correction,
-}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "sharpness-on-the-ramp": [
-        "by step 36 the sharpness has fallen to a third, 9 of 10",
-        "with the ramp, the median LR x sharpness never reaches 2",
-    ],
-    "what-the-constant-arm-shows": [
-        "constant 0.031: the sharpness falls by a factor of 2.5 or more",
-        "on the ramp it falls further than at any of them",
-        "but less than a third as far as the limit 2 / LR",
-    ],
-    "flat-and-worse": [
-        "without warmup at least 7 of 10 end flatter than with it",
-        "and at least 9 of 10 end with the lower training accuracy",
-        "they are still flatter, 8 of 10",
-        "and in the mean not a point more accurate on new rows",
-        "LR 0.125 without warmup, 460 steps: at least half train",
-        "LR 0.125: every one settles below 1.4, short of the edge",
-    ],
-    "what-the-linear-model-shows": [
-        "the linear model's sharpness never changes (to 0.1 %)",
-        "LR 1.0 diverges every network",
-    ],
-    "large-and-noisy": [
-        "the fresh gradient is over 20 times as long, every seed",
-        "the fresh noise scale is below a batch of 64, 9 of 10",
-        "it is over twice as high after 200 steps, every seed",
-    ],
-    "adam-and-the-size-of-the-loss": [
-        "Adam's first update: RMS within 5 % of the LR",
-        "by update 300 below 0.2",
-        "the loss times 1000 changes none of the first ten by 2 %",
-    ],
-    "fair-to-radam": ["after 150 updates it is still below 0.3"],
-}
-
-WORDING = ["relatives-that-limp"]
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

@@ -19,9 +19,8 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
+from keys import Choices, Verdicts, key, verdicts
 from warmup_course import Schedule, lambda_lr
-
-Choices = list[dict[str, Any]]
 
 
 def ramp(w: int, ahead: int = 1) -> Callable[[int], float]:
@@ -62,11 +61,13 @@ def reused(lr: float, new_lr: float, w: int, steps: int) -> list[float]:
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("skipped-by-the-scaler")
 def skipped_by_the_scaler() -> list[float]:
     lrs = trace(lambda opt: LambdaLR(opt, ramp(10)), 6, lr=0.2)
     return [lrs[4], lrs[0], lrs[3], lrs[5], lrs[4] / 0.2]
 
 
+@key("summit-of-a-product")
 def summit_of_a_product() -> list[float]:
     def at(step: int, ahead: int = 1) -> float:
         return 0.1 * ramp(10, ahead)(step) * (1 + math.cos(math.pi * step / 18)) / 2
@@ -74,26 +75,22 @@ def summit_of_a_product() -> list[float]:
     return [at(9), 0.1 * ramp(10)(9), at(10), at(9, ahead=0)]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "skipped-by-the-scaler": skipped_by_the_scaler,
-    "summit-of-a-product": summit_of_a_product,
-}
-
-
 # ---- choices ---------------------------------------------------------------------------------------------------------
 
 
-def whose_trace(_: Choices) -> list[bool]:
-    traces = [
-        trace(lambda opt: LambdaLR(opt, ramp(4, ahead=0)), 5),
-        trace(lambda opt: LambdaLR(opt, ramp(4)), 5, before=1),
-        trace(lambda opt: LambdaLR(opt, ramp(4)), 5, calls=2, before=1),
-        reused(0.2, 0.1, 4, 5),
-    ]
-    return [np.allclose(lrs, [0.05, 0.1, 0.1, 0.1, 0.1]) for lrs in traces]
+@verdicts("whose-trace-is-this")
+def whose_trace() -> Verdicts:
+    traces = {
+        "`step / W`": trace(lambda opt: LambdaLR(opt, ramp(4, ahead=0)), 5),
+        "one call an update": trace(lambda opt: LambdaLR(opt, ramp(4)), 5, before=1),
+        "twice an update": trace(lambda opt: LambdaLR(opt, ramp(4)), 5, calls=2, before=1),
+        "reused": reused(0.2, 0.1, 4, 5),
+    }
+    return {words: np.allclose(lrs, [0.05, 0.1, 0.1, 0.1, 0.1]) for words, lrs in traces.items()}
 
 
-def trace_to_bug(_: Choices) -> list[bool]:
+@verdicts("trace-to-bug")
+def trace_to_bug() -> Verdicts:
     def last(t_max: int = 30, milestone: int = 10, start: float = 0.1) -> float:
         def make(opt: SGD) -> SequentialLR:
             parts = [LinearLR(opt, start, total_iters=9), CosineAnnealingLR(opt, t_max)]
@@ -102,9 +99,16 @@ def trace_to_bug(_: Choices) -> list[bool]:
         return trace(make, 40)[-1]
 
     assert last() < 0.001
-    return [lr > 0.005 for lr in (last(t_max=40), last(t_max=15), last(milestone=9), last(start=1 / 3))]
+    bugs = {
+        "`T_max=40`": last(t_max=40),
+        "`T_max=15`": last(t_max=15),
+        "`milestones=[9]`": last(milestone=9),
+        "a third": last(start=1 / 3),
+    }
+    return {words: lr > 0.005 for words, lr in bugs.items()}
 
 
+@key("fine-tuning-too-hot")
 def fine_tuning_too_hot(choices: Choices) -> list[bool]:
     first = reused(0.3, 0.03, 10, 1)[0]
     stated = [float(choice["text"].partition(",")[0].partition(":")[0]) for choice in choices]
@@ -119,7 +123,8 @@ class Ramp:
         return min((step + 1) / self.w, 1)
 
 
-def gives_a_sign(_: Choices) -> list[bool]:
+@verdicts("which-traces-give-a-sign")
+def gives_a_sign() -> Verdicts:
     def nested(opt: SGD) -> SequentialLR:
         rest = SequentialLR(opt, [ConstantLR(opt, 1), CosineAnnealingLR(opt, 9)], milestones=[3])
         return SequentialLR(opt, [LinearLR(opt, 0.2), rest], milestones=[5])
@@ -154,42 +159,14 @@ def gives_a_sign(_: Choices) -> list[bool]:
         return False
 
     factors = [0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1]
-    bugs = [
-        lambda opt: CosineAnnealingLR(opt, 3),
-        nested,
-        lambda opt: LambdaLR(opt, factors.__getitem__),
-        plateau,
-        loaded,
-    ]
-    return [speaks(bug) for bug in bugs]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
-    "whose-trace-is-this": whose_trace,
-    "trace-to-bug": trace_to_bug,
-    "fine-tuning-too-hot": fine_tuning_too_hot,
-    "which-traces-give-a-sign": gives_a_sign,
-}
-
-ORDERS = {"first-look-at-a-run": lambda texts: list(range(len(texts)))}
-
-CLAIMED = {
-    "what-the-start-must-be": [
-        "from 0 or an eighth: at least 9 of 10 train",
-        "from a half: at most 6 of 10",
-        "without a ramp: at most 1 of 10",
-        "cosine and exponential ramps: at least 8 of 10",
-    ],
-    "which-myth-holds-where": [
-        "1 layer, LR 0.25, no warmup: at most 1 of 10",
-        "1 layer, LR 0.25, 100 steps: at least 6 of 10",
-        "LR 2: warmup moves no run by as much as 5 %",
-        "LR 2: without decay 10 % more loss, on 9 of 10 seeds, warmup or not",
-        "safe LR: the ramp of 100 comes later, on at least 9 of 10 seeds",
-        "deep net: decay alone trains at most 1 of 10",
-        "null: linear, LR 0.25, at most 2 of 10 anyhow",
-    ],
-}
+    bugs = {
+        "`T_max` in epochs": lambda opt: CosineAnnealingLR(opt, 3),
+        "nested": nested,
+        "list of T factors": lambda opt: LambdaLR(opt, factors.__getitem__),
+        "`ReduceLROnPlateau`": plateau,
+        "checkpoint": loaded,
+    }
+    return {words: speaks(bug) for words, bug in bugs.items()}
 
 
 # ---- exercises: answers of learners ----------------------------------------------------------------------------------

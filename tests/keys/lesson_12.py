@@ -14,9 +14,8 @@ from torch import nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LambdaLR, LinearLR, SequentialLR
 
+from keys import Choices, Verdicts, key, verdicts
 from warmup_course import MLP, Schedule, data, to_code
-
-Choices = list[dict[str, Any]]
 
 
 def used(make: Callable[[SGD], Any], steps: int, *peaks: float, early: bool = False) -> np.ndarray:
@@ -42,11 +41,13 @@ def ramp_of(steps: int) -> Callable[[SGD], LambdaLR]:
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@key("price-of-a-range-test")
 def price_of_a_range_test() -> list[float]:
     runs = [(lr, seed) for lr in range(7) for seed in range(5)]
     return [30 * len(runs), 30 * 7, 200 * len(runs), len(runs), 30 * 5]
 
 
+@key("final-01-when-it-is-over")
 def when_it_is_over() -> list[float]:
     """Gradient descent in float64, written out, from the weights that the seed gives."""
     waves = data.waveforms()
@@ -66,6 +67,7 @@ def when_it_is_over() -> list[float]:
     return [first, first + 1, first - 1, int(np.argmax(np.array(losses) > 9))]
 
 
+@key("final-02-first-guess-of-the-limit")
 def first_guess_of_the_limit() -> list[float]:
     """From the whole Hessian."""
     waves = data.waveforms()
@@ -94,16 +96,19 @@ def first_guess_of_the_limit() -> list[float]:
     return [2 / sharp, sharp, 1 / sharp, 2 / other]
 
 
+@key("final-03-twentieth-step")
 def twentieth_step() -> list[float]:
     lrs = used(ramp_of(50), 21, 0.4)[:, 0]
     return [lrs[19], 0.4 * 19 / 50, lrs[20], 20 / 50]
 
 
+@key("final-04-stepped-once-an-epoch")
 def stepped_once_an_epoch() -> list[float]:
     lrs = used(ramp_of(500), 500)[:, 0]  # a call for each epoch
     return [lrs[2], lrs[299], lrs[1], lrs[3], lrs.max()]
 
 
+@key("final-06-restarts")
 def restarts() -> list[float]:
     def above(*waves: int) -> int:
         return sum(0.1 * math.cos(math.pi * t / (2 * length)) ** 2 > 0.07 for length in waves for t in range(length))
@@ -111,6 +116,7 @@ def restarts() -> list[float]:
     return [above(10, 20, 40, 80), above(150), above(*[10] * 15)]
 
 
+@key("final-07-step-137")
 def step_137() -> list[float]:
     def lr(step: int) -> float:
         return 0.3 * (1 - 0.95 * math.sqrt((step - 60 - 40) / (400 - 60 - 40)))
@@ -118,6 +124,7 @@ def step_137() -> list[float]:
     return [lr(137), lr(137) / 0.3, lr(136), lr(138), 0.3 * (1 - 0.95 * 37 / 300)]
 
 
+@key("final-08-f1-of-an-alarm")
 def f1_of_an_alarm() -> list[float]:
     truth, said = np.repeat([1, 0, 1, 0], [30, 20, 10, 1940]), np.repeat([1, 1, 0, 0], [30, 20, 10, 1940])
     precision, recall = metrics.precision_score(truth, said), metrics.recall_score(truth, said)
@@ -125,42 +132,38 @@ def f1_of_an_alarm() -> list[float]:
     return [metrics.f1_score(truth, said), precision, recall, mean, metrics.accuracy_score(truth, said)]
 
 
+@key("final-11-three-batches-an-update")
 def three_batches_an_update() -> list[float]:
     calls_before = [3 * update + 2 for update in range(30)]
     first = next(update for update, calls in enumerate(calls_before) if calls >= 24)
     return [first, 24, calls_before[first], first - 1, first + 1]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "price-of-a-range-test": price_of_a_range_test,
-    "final-01-when-it-is-over": when_it_is_over,
-    "final-02-first-guess-of-the-limit": first_guess_of_the_limit,
-    "final-03-twentieth-step": twentieth_step,
-    "final-04-stepped-once-an-epoch": stepped_once_an_epoch,
-    "final-06-restarts": restarts,
-    "final-07-step-137": step_137,
-    "final-08-f1-of-an-alarm": f1_of_an_alarm,
-    "final-11-three-batches-an-update": three_batches_an_update,
-}
-
-
 # ---- choices ---------------------------------------------------------------------------------------------------------
 
 
-def best_of_forty(_: Choices) -> list[bool]:
+@verdicts("best-of-forty")
+def best_of_forty() -> Verdicts:
     """Forty schedules that are equally good: the best score, and the same schedule's score on new rows and seeds."""
     random = np.random.default_rng(0)
     tries, again = random.normal(0.74, 0.02, (2, 1000, 40))
     winners = tries.argmax(axis=1)[:, None]
     gap = (np.take_along_axis(tries, winners, 1) - np.take_along_axis(again, winners, 1)).mean()
-    return [False, False, bool(gap > 0.03), False]
+    return {
+        "harder": False,
+        "overfits": False,
+        "lucky": gap > 0.03,
+        "length of the run": False,
+    }
 
 
+@key("a-diverged-run-in-the-mean")
 def a_diverged_run_in_the_mean(choices: Choices) -> list[bool]:
     score = np.mean(np.nan_to_num([0.77, 0.75, math.nan], nan=1 / 4))
     return [f"{score:.2f}" in choice["text"] for choice in choices]
 
 
+@key("final-01-hopping-and-arriving")
 def hopping_and_arriving(choices: Choices) -> list[bool]:
     found = []
     for choice in choices:
@@ -171,6 +174,7 @@ def hopping_and_arriving(choices: Choices) -> list[bool]:
     return found
 
 
+@key("final-02-what-became-of-it")
 def what_became_of_it(choices: Choices) -> list[bool]:
     from warmup_course.training import outcome
 
@@ -178,25 +182,30 @@ def what_became_of_it(choices: Choices) -> list[bool]:
     return [str(outcome([True], [0.26], 1 / 4, 0.9)[0]) in choice["text"] for choice in choices]
 
 
+@key("final-04-two-groups")
 def two_groups(choices: Choices) -> list[bool]:
     lrs = used(ramp_of(10), 5, 0.1, 0.01)[4]
     return [np.allclose([float(x) for x in re.findall(r"[\d.]*\d", c["text"])], lrs) for c in choices]
 
 
-def who_gets_there(_: Choices) -> list[bool]:
+@verdicts("final-07-who-gets-there")
+def who_gets_there() -> Verdicts:
     def sequence(optimizer: SGD) -> SequentialLR:
         return SequentialLR(optimizer, [LinearLR(optimizer, 0.1, 1, 10), CosineAnnealingLR(optimizer, 90)], [10])
 
-    runs = [
-        used(lambda opt: ChainedScheduler([LinearLR(opt, 0.1, total_iters=10), CosineAnnealingLR(opt, 100)]), 100),
-        used(ramp_of(200), 100),
-        used(sequence, 100),
-        used(lambda opt: CosineAnnealingLR(opt, 100), 100, early=True),
-    ]
-    return [bool(np.isclose(lrs.max(), 0.1, rtol=1e-6)) for lrs in runs]
+    runs = {
+        "`ChainedScheduler`": used(
+            lambda opt: ChainedScheduler([LinearLR(opt, 0.1, total_iters=10), CosineAnnealingLR(opt, 100)]), 100
+        ),
+        "`LambdaLR`": used(ramp_of(200), 100),
+        "`SequentialLR`": used(sequence, 100),
+        "by mistake": used(lambda opt: CosineAnnealingLR(opt, 100), 100, early=True),
+    }
+    return {words: np.isclose(lrs.max(), 0.1, rtol=1e-6) for words, lrs in runs.items()}
 
 
-def batch_size(_: Choices) -> list[bool]:
+@verdicts("final-09-batch-size")
+def batch_size() -> Verdicts:
     """The mean length of a fresh network's gradient, on batches of 4 and of 256 rows; and the rule's arithmetic."""
     digits = data.digits()
     norms = []
@@ -211,16 +220,17 @@ def batch_size(_: Choices) -> list[bool]:
             lengths.append(math.sqrt(sum(g.square().sum().item() for g in gradients)))
         norms.append(np.mean(lengths))
     steps = [len(range(0, 1024 * 15, rows)) for rows in (16, 256)]
-    return [
-        bool(norms[1] > norms[0]),
-        bool(norms[1] < 0.9 * norms[0]),
-        math.isclose(0.03 * 256 / 16, 0.48),
-        steps[0] == 16 * steps[1],
-        False,
-    ]
+    return {
+        "the longer the gradient": norms[1] > norms[0],
+        "the shorter the gradient": norms[1] < 0.9 * norms[0],
+        "0.48": math.isclose(0.03 * 256 / 16, 0.48),
+        "fewer steps": steps[0] == 16 * steps[1],
+        "number of epochs has": False,
+    }
 
 
-def loss_times_a_hundred(_: Choices) -> list[bool]:
+@verdicts("final-10-loss-times-a-hundred")
+def loss_times_a_hundred() -> Verdicts:
     def growth(optimizer: Any) -> float:
         moved = []
         for factor in (1, 100):
@@ -231,81 +241,35 @@ def loss_times_a_hundred(_: Choices) -> list[bool]:
         return moved[1] / moved[0]
 
     ratios = growth(SGD), growth(Adam)
-    return [np.allclose(ratios, stated, rtol=1e-3) for stated in ((100, 100), (100, 10), (1, 1), (100, 1))]
+    stated = {
+        "with both": (100, 100),
+        "10 times with Adam": (100, 10),
+        "either": (1, 1),
+        "the same with Adam": (100, 1),
+    }
+    return {words: np.allclose(ratios, those, rtol=1e-3) for words, those in stated.items()}
 
 
-def too_high_at_once(_: Choices) -> list[bool]:
-    firsts = [
-        used(ramp_of(5), 1, early=True),
-        used(lambda opt: LambdaLR(opt, lambda step: min(step / 5, 1)), 1),
-        used(LinearLR, 1),
-        used(ramp_of(10), 1),
-        used(ramp_of(5), 3)[2:],
-    ]
-    return [bool(lrs[0, 0] > 0.02 + 1e-12) for lrs in firsts]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
-    "best-of-forty": best_of_forty,
-    "a-diverged-run-in-the-mean": a_diverged_run_in_the_mean,
-    "final-01-hopping-and-arriving": hopping_and_arriving,
-    "final-02-what-became-of-it": what_became_of_it,
-    "final-04-two-groups": two_groups,
-    "final-07-who-gets-there": who_gets_there,
-    "final-09-batch-size": batch_size,
-    "final-10-loss-times-a-hundred": loss_times_a_hundred,
-    "final-11-too-high-at-once": too_high_at_once,
-}
+@verdicts("final-11-too-high-at-once")
+def too_high_at_once() -> Verdicts:
+    firsts = {
+        "before `optimizer.step()`": used(ramp_of(5), 1, early=True),
+        "`step / 5`": used(lambda opt: LambdaLR(opt, lambda step: min(step / 5, 1)), 1),
+        "`LinearLR(optimizer)`": used(LinearLR, 1),
+        "W is 10": used(ramp_of(10), 1),
+        "skipped": used(ramp_of(5), 3)[2:],
+    }
+    return {words: lrs[0, 0] > 0.02 + 1e-12 for words, lrs in firsts.items()}
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
 
-def order_of_the_search(texts: Sequence[str]) -> list[float]:
-    """What each part needs, from what it says of itself."""
-    return [
-        next(
-            n
-            for n, word in enumerate(("Write down", "Short runs", "from the edge", "at the chosen", "Winner"))
-            if word in t
-        )
-        for t in texts
-    ]
-
-
+@key("final-05-area-under-the-ramp")
 def area_under_the_ramp(texts: Sequence[str]) -> list[float]:
     u = np.arange(1, 101) / 100
     shapes = {"Constant": 0.1 + 0 * u, "Geometric": 0.01 ** (1 - u), "Linear": u, "Square root": np.sqrt(u)}
     return [next(factors.sum() for name, factors in shapes.items() if text.startswith(name)) for text in texts]
-
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {
-    "order-of-the-search": order_of_the_search,
-    "final-05-area-under-the-ramp": area_under_the_ramp,
-}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "what-the-search-found": [
-        "with a ramp the chosen peak is at least four times the edge",
-        "the best ramp is 5 points or more ahead of the one of 10 steps",
-        "without its ramp the best one is 10 points below the baseline",
-        "without its decay it loses less than half as much",
-        "the schedule helps the healthy network too",
-    ],
-    "final-03-what-warmup-bought": [
-        "LR 0.25, no warmup: at most 1 of 10 train",
-        "LR 0.25, 32 or 100 steps: at least 9 of 10",
-        "warmup wins nothing: not half a point, in the mean",
-        "the same, 1000 steps: at most 2 of 20 train",
-        "with 1000 steps: at least 4 of 5",
-        "LR 0.0625: 100 do worse than 32 on 7 of 10 seeds",
-    ],
-}
-
-WORDING = ["a-fair-baseline", "final-00-two-things-differ", "final-08-whose-spike", "final-09-post-norm"]
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------
@@ -346,6 +310,7 @@ WRONG = {
         (lambda lrs, first, last: int(np.argmin((last < first).all(axis=1))), "place in the list"),
         (lambda lrs, first, last: min([*lrs[~(last < first).all(axis=1)], lrs[-1]]), "It works as well"),
         (lambda lrs, first, last: min(lrs[~(last < first).all(axis=1)]), "ValueError"),
+        (lambda lrs, first, last: 0.02, "expected 0.01"),
         (lambda lrs, first, last: lrs, "not a number"),
         (0.04, "should be a function"),
     ],

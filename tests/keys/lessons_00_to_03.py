@@ -2,15 +2,15 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, product
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from keys import Choices, Verdicts, key, verdicts
 from warmup_course import MLP, Schedule, TrainConfig, data, sweep, train
 from warmup_course.classroom.lesson import Lesson
 from warmup_course.classroom.quiz import load
@@ -78,6 +78,7 @@ def sharpness(model: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor) -> 
 # ---- number: the answer, then the mistakes as they are listed --------------------------------------------------------
 
 
+@key("networks-in-this-lesson")
 def networks_in_this_lesson() -> list[float]:
     rates, arms, seeds = range(6), range(2), range(10)
     demo = len(list(product(rates, arms, seeds)))
@@ -85,6 +86,7 @@ def networks_in_this_lesson() -> list[float]:
     return [1 + demo, 1 + one_arm, demo, 1 + demo + demo, demo / len(rates)]
 
 
+@key("eighth-step-of-a-ramp")
 def eighth_step_of_a_ramp() -> list[float]:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 32, total_iters=31)
@@ -97,6 +99,7 @@ def eighth_step_of_a_ramp() -> list[float]:
     return [lrs[7], lrs[7] / 0.5, from_zero[7], lrs[8], lrs[0]]
 
 
+@key("limit-of-three-weights")
 def limit_of_three_weights() -> list[float]:
     curvatures = [0.5, 4.0, 20.0]
 
@@ -110,17 +113,20 @@ def limit_of_three_weights() -> list[float]:
     return [low, 2 / curvatures[0], 1 / max(curvatures), 2 / np.mean(curvatures), 2 / sum(curvatures), 20 / 2]
 
 
+@key("epochs-for-the-same-loss")
 def epochs_for_the_same_loss() -> list[float]:
     goal = train(replace(TABLE, peak_lr=0.01, total_steps=4 * 25)).train_loss[-1]
     losses = train(replace(TABLE, peak_lr=0.002, total_steps=22 * 25)).train_loss
     return [1 + int(np.argmin(np.abs(np.array(losses) - goal))), 40 * 2, 4 * 2, 40 / 2 / 2]
 
 
+@key("guessing-among-four")
 def guessing_among_four() -> list[float]:
     price = F.cross_entropy(torch.zeros(1, 4), torch.tensor([1])).item()
     return [price, math.log(2), 1 / 4, 3 / 4, 4 * math.log(2)]
 
 
+@key("guessing-among-five")
 def guessing_among_five() -> list[float]:
     def cost(classes: int) -> float:
         errors = torch.full((classes,), 1 / classes) - F.one_hot(torch.tensor(0), classes)
@@ -129,6 +135,7 @@ def guessing_among_five() -> list[float]:
     return [cost(5), 2 * cost(5), 0.5 * (1 - 1 / 5) ** 2, cost(5) / 5, cost(10), math.log(5)]
 
 
+@key("lr-at-step-499")
 def lr_at_step_499() -> list[float]:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 1000, total_iters=999)
@@ -139,6 +146,7 @@ def lr_at_step_499() -> list[float]:
     return [lr, 0.1 * 499 / 1000, lr / 0.1, 0.1, 0.1 * (0 + 1) / 1000]
 
 
+@key("lr-of-batch-60")
 def lr_of_batch_60() -> list[float]:
     per_epoch = [0.01 * min((epoch + 1) / 5, 1) for epoch in range(10) for _ in range(25)]
     per_batch = [0.01 * min((step + 1) / 125, 1) for step in range(250)]
@@ -146,89 +154,83 @@ def lr_of_batch_60() -> list[float]:
     return [per_epoch[60], per_batch[60], per_epoch[60] - stair, per_epoch[60] + stair, per_epoch[-1]]
 
 
-NUMBERS: dict[str, Callable[[], list[float]]] = {
-    "networks-in-this-lesson": networks_in_this_lesson,
-    "eighth-step-of-a-ramp": eighth_step_of_a_ramp,
-    "limit-of-three-weights": limit_of_three_weights,
-    "epochs-for-the-same-loss": epochs_for_the_same_loss,
-    "guessing-among-four": guessing_among_four,
-    "guessing-among-five": guessing_among_five,
-    "lr-at-step-499": lr_at_step_499,
-    "lr-of-batch-60": lr_of_batch_60,
-}
-
-
 # ---- single and several: whether each choice holds, in their order ---------------------------------------------------
 
-Choices = list[dict[str, Any]]
 
-
-def what_a_new_seed_changes(_: Choices) -> list[bool]:
+@verdicts("what-a-new-seed-changes")
+def what_a_new_seed_changes() -> Verdicts:
     lessons = [Lesson("00_start_here", "cpu", seed=seed, standard=True) for seed in (0, 1)]
     seeds = [lesson.seeds(10) for lesson in lessons]
     weights = [next(replace(DEEP, seed=s[0]).make_model().parameters()) for s in seeds]
     digits = [replace(DEEP, seed=s[0]).load_data() for s in seeds]
     batches = [next(iter(rows.train_loader(64, s[0])))[0] for rows, s in zip(digits, seeds, strict=True)]
-    return [
-        not torch.equal(*weights),
-        len(seeds[0]) != len(seeds[1]),
-        not torch.equal(*batches),
-        not torch.equal(digits[0].x_valid, digits[1].x_valid),
-    ]
+    return {
+        "weights": not torch.equal(*weights),
+        "number of networks": len(seeds[0]) != len(seeds[1]),
+        "order": not torch.equal(*batches),
+        "held back": not torch.equal(digits[0].x_valid, digits[1].x_valid),
+    }
 
 
-def shared_by_both_arms(_: Choices) -> list[bool]:
+@verdicts("shared-by-both-arms")
+def shared_by_both_arms() -> Verdicts:
     arms = [replace(DEEP, peak_lr=0.03125, seed=3, warmup_steps=steps) for steps in (0, 32)]
     weights = [torch.nn.utils.parameters_to_vector(arm.make_model().parameters()) for arm in arms]
     bare, ramp = (train(arm).lr for arm in arms)
-    return [
-        torch.equal(*weights),
-        math.isclose(bare[4], ramp[4]),
-        math.isclose(bare[149], ramp[149]),
-        math.isclose(np.mean(bare), np.mean(ramp)),
-        len(bare) == len(ramp),
-    ]
+    return {
+        "weights": torch.equal(*weights),
+        "5th step": math.isclose(bare[4], ramp[4]),
+        "150th step": math.isclose(bare[149], ramp[149]),
+        "average": math.isclose(np.mean(bare), np.mean(ramp)),
+        "number of steps": len(bare) == len(ramp),
+    }
 
 
+@key("eighty-five-percent")
 def eighty_five_percent(choices: Choices) -> list[bool]:
     return [choice["text"] == outcome(True, 0.85, chance=1 / 10, trained_above=0.9) for choice in choices]
 
 
-def both_lines_at_the_bottom(_: Choices) -> list[bool]:
+@verdicts("both-lines-at-the-bottom")
+def both_lines_at_the_bottom() -> Verdicts:
     runs = sweep(replace(DEEP, peak_lr=0.03125), warmup_steps=[0, 32], seed=[0, 1, 2], progress=iter)
     trained = (runs.outcome == "trained").sum("seed")
     falling = bool((runs.train_loss.diff("epoch").isel(epoch=slice(-2, None)) < 0).all())
-    return [
-        bool(trained.sel(warmup_steps=32) < trained.sel(warmup_steps=0)),
-        not falling,
-        bool((runs.outcome == "diverged").any()),
-        falling and bool((trained == 0).all()),
-    ]
+    return {
+        "harm": trained.sel(warmup_steps=32) < trained.sel(warmup_steps=0),
+        "cannot learn": not falling,
+        "diverge": (runs.outcome == "diverged").any(),
+        "too few": falling and bool((trained == 0).all()),
+    }
 
 
+@key("rates-that-arrive")
 def rates_that_arrive(choices: Choices) -> list[bool]:
     return [steps_to_arrive(1 - 8 * float(choice["text"])) <= 100 for choice in choices]
 
 
-def barely_below_ln_2(_: Choices) -> list[bool]:
+@verdicts("barely-below-ln-2")
+def barely_below_ln_2() -> Verdicts:
     creeping = replace(TABLE, peak_lr=0.0003)
-    tries = [
-        replace(creeping, model=lambda: MLP(10, 2, hidden=[200], init="torch")),
-        replace(creeping, peak_lr=0.003),
-        replace(creeping, peak_lr=0.00003),
-        replace(creeping, seed=1),
-    ]
-    losses = [train(attempt).train_loss for attempt in tries]
-    gains = [loss[0] - loss[-1] for loss in losses]
-    return [gain > 2 * sorted(gains)[-2] for gain in gains]  # one stands out
+    tries = {
+        "More units": replace(creeping, model=lambda: MLP(10, 2, hidden=[200], init="torch")),
+        "Ten times": replace(creeping, peak_lr=0.003),
+        "A tenth": replace(creeping, peak_lr=0.00003),
+        "seed": replace(creeping, seed=1),
+    }
+    losses = {words: train(attempt).train_loss for words, attempt in tries.items()}
+    gains = {words: loss[0] - loss[-1] for words, loss in losses.items()}
+    return {words: gain > 2 * sorted(gains.values())[-2] for words, gain in gains.items()}  # one stands out
 
 
+@key("which-are-catapults")
 def which_are_catapults(choices: Choices) -> list[bool]:
     runs = [[float(number) for number in re.findall(r"\d+(?:\.\d+)?", choice["text"])] for choice in choices]
     return [highest > 2 * first and step < 20 and last < first / 4 for first, highest, step, last in runs]
 
 
-def what_moves_the_limit(_: Choices) -> list[bool]:
+@verdicts("what-moves-the-limit")
+def what_moves_the_limit() -> Verdicts:
     rows = data.tabular()
     x, y, zeros = rows.x_train, rows.y_train, torch.zeros(11, 2, dtype=torch.float64)
     as_it_is = linear_sharpness(x, y, zeros)
@@ -238,15 +240,28 @@ def what_moves_the_limit(_: Choices) -> list[bool]:
 
     ramp_moves_it = steps_to_explode(0.28, ramp=50) == math.inf
     batches = [moved(xb, yb) for xb, yb in islice(rows.train_loader(64, seed=0), 5)]
-    return [moved(weights=zeros + 3), moved(x=2 * x), moved(y=y.flip(0)), ramp_moves_it, all(batches)]
+    return {
+        "initial weights": moved(weights=zeros + 3),
+        "doubled": moved(x=2 * x),
+        "labels": moved(y=y.flip(0)),
+        "ramp": ramp_moves_it,
+        "batches": all(batches),
+    }
 
 
-def ramp_above_the_limit(_: Choices) -> list[bool]:
+@verdicts("ramp-above-the-limit")
+def ramp_above_the_limit() -> Verdicts:
     at_once, *ramped = [steps_to_explode(0.28, ramp) for ramp in (0, 50, 500)]
     trains = max(ramped) == math.inf
-    return [trains, trains, at_once < min(ramped) <= max(ramped) < math.inf, min(ramped) < at_once]
+    return {
+        "long enough": trains,
+        "four hidden layers": trains,
+        "only later": at_once < min(ramped) <= max(ramped) < math.inf,
+        "sooner": min(ramped) < at_once,
+    }
 
 
+@key("which-climb-linearly")
 def which_climb_linearly(choices: Choices) -> list[bool]:
     def linear(text: str) -> bool:
         code = compile(text.strip("`").removeprefix("lr = "), "choice", "eval")
@@ -258,7 +273,8 @@ def which_climb_linearly(choices: Choices) -> list[bool]:
     return [linear(choice["text"]) for choice in choices]
 
 
-def reading_the_map(_: Choices) -> list[bool]:
+@verdicts("reading-the-map")
+def reading_the_map() -> Verdicts:
     [question] = [q for q in load("03_linear_warmup")["questions"] if q["id"] == "reading-the-map"]
     lines = question["ask"].split("```")[1].strip().splitlines()
     ramps = [int(word) for word in lines[0].split()]
@@ -267,32 +283,18 @@ def reading_the_map(_: Choices) -> list[bool]:
         lr: min((w for w, n in zip(ramps, row, strict=True) if n >= 7), default=None) for lr, row in trained.items()
     }
     peaks = [lr for lr in sorted(enough) if enough[lr] is not None]
-    return [
-        all((np.diff(row) >= 0).all() for row in trained.values()),
-        all(max(row) >= 7 for row in trained.values()),
-        all(abs(row[1] - row[3]) <= 3 for row in trained.values()),
-        enough[peaks[-1]] > max(enough[lr] for lr in peaks[:-1]),
-    ]
-
-
-CHOICES: dict[str, Callable[[Choices], list[bool]]] = {
-    "what-a-new-seed-changes": what_a_new_seed_changes,
-    "shared-by-both-arms": shared_by_both_arms,
-    "eighty-five-percent": eighty_five_percent,
-    "both-lines-at-the-bottom": both_lines_at_the_bottom,
-    "rates-that-arrive": rates_that_arrive,
-    "barely-below-ln-2": barely_below_ln_2,
-    "which-are-catapults": which_are_catapults,
-    "what-moves-the-limit": what_moves_the_limit,
-    "ramp-above-the-limit": ramp_above_the_limit,
-    "which-climb-linearly": which_climb_linearly,
-    "reading-the-map": reading_the_map,
-}
+    return {
+        "The longer the ramp": all((np.diff(row) >= 0).all() for row in trained.values()),
+        "any of these": all(max(row) >= 7 for row in trained.values()),
+        "Eight steps": all(abs(row[1] - row[3]) <= 3 for row in trained.values()),
+        "highest peak": enough[peaks[-1]] > max(enough[lr] for lr in peaks[:-1]),
+    }
 
 
 # ---- order: what the steps are sorted by -----------------------------------------------------------------------------
 
 
+@key("steps-by-learning-rate")
 def steps_by_learning_rate(texts: Sequence[str]) -> list[float]:
     def lr(text: str) -> float:
         match = re.fullmatch(r"Step (\d+) (with|without) warmup, peak ([\d.]+)", text)
@@ -303,11 +305,13 @@ def steps_by_learning_rate(texts: Sequence[str]) -> list[float]:
     return [lr(text) for text in texts]
 
 
+@key("first-to-arrive")
 def first_to_arrive(texts: Sequence[str]) -> list[float]:
     return [steps_to_arrive(1 - 2 * float(text.removeprefix("LR "))) for text in texts]
 
 
-def course_of_a_catapult(_: Sequence[str]) -> list[float]:
+@key("course-of-a-catapult")
+def course_of_a_catapult(texts: Sequence[str]) -> list[float]:
     """The step at which each thing happens, in the median of four networks."""
     lr, config = 0.125, TrainConfig(model=lambda: MLP(hidden=[64, 64]), device="cpu")
     digits, times = config.load_data(), []
@@ -324,9 +328,12 @@ def course_of_a_catapult(_: Sequence[str]) -> list[float]:
         too_sharp, high = np.array(sharp) > 2 / lr, np.array(losses) > losses[0] / 10
         times.append([too_sharp.argmax(), np.argmax(losses), (~too_sharp).argmax(), np.flatnonzero(high)[-1] + 1])
         assert max(losses) > 2 * losses[0]
-    return [float(time) for time in np.median(times, axis=0)]
+    words = "fresh network", "overshoots", "come down", "settles"
+    median = dict(zip(words, np.median(times, axis=0), strict=True))
+    return [float(median[word]) for text in texts for word in words if word in text]
 
 
+@key("two-conventions-by-learning-rate")
 def two_conventions_by_learning_rate(texts: Sequence[str]) -> list[float]:
     def lr(text: str) -> float:
         step = int(re.findall(r"\d+", text)[0])
@@ -338,72 +345,6 @@ def two_conventions_by_learning_rate(texts: Sequence[str]) -> list[float]:
 
     return [lr(text) for text in texts]
 
-
-ORDERS: dict[str, Callable[[Sequence[str]], list[float]]] = {
-    "steps-by-learning-rate": steps_by_learning_rate,
-    "first-to-arrive": first_to_arrive,
-    "course-of-a-catapult": course_of_a_catapult,
-    "two-conventions-by-learning-rate": two_conventions_by_learning_rate,
-}
-
-
-# ---- keys that rest on a claim which the lesson checks whenever it runs ----------------------------------------------
-
-CLAIMED: dict[str, list[str]] = {
-    "validation-turns": [
-        "LR 1, epoch 5 to 40: the training loss halves, 9 seeds in 10",
-        "its validation loss ends 0.02 above its lowest, every seed",
-    ],
-    "two-loss-tables": [
-        "LR 3: some seed jumps above 1.0, none at the good LR does",
-        "LR 3: at least 8 seeds in 10 train above 90 %",
-        "LR 10: every seed passes 1000 within 15 steps",
-        "too high: no seed ever comes back",
-        "LR 1.1: the loss rises in every epoch, for 9 seeds in 10",
-    ],
-    "reading-a-range-test": [
-        "every range test blows up between LR 3 and 30",
-        "its pick trains every seed below 0.25 in five epochs",
-        "at LR 0.001 the loss falls in each of the forty epochs",
-    ],
-    "fast-then-bouncing": [
-        "LR 1: the training loss falls to a third within three epochs, in 7 of 10 seeds",
-        "LR 0.1, and LR 1 lowered: by less than 0.2",
-    ],
-    "sharpness-of-fifty": [
-        "LR 0.125 is over twice 2 / sharpness for every fresh network",
-        "LR 0.125: in at least 7 of 10 seeds the loss first more than doubles",
-        "yet at least 9 of 10 end below a quarter of the loss they began with",
-        "at least 9 batches in 10 are sharper than all rows",
-    ],
-    "flat-at-045": [
-        "every stalled run ends within 10 % of the loss of guessing",
-        "five times the steps do not wake it",
-        "stalled: hardly a unit of the second layer is on; trained: half of them or more",
-    ],
-    "one-run-at-each-rate": ["{name}: some LR loses between a tenth and nine tenths of the seeds"],
-    "why-a-gentle-start-works": [
-        "all five are at least four times flatter than at the start",
-        "LR 0.28 after a 50-step ramp: the loss explodes all the same, within 600 steps",
-        "LR 0.03125 throughout: at most 2 of 10 train in these 200 steps",
-    ],
-    "warmup-is-a-myth": [
-        "warmup wins nothing: not half a point, in the mean",
-        "LR 0.25, no warmup: at most 1 of 10 train",
-        "LR 0.25, 32 or 100 steps: at least 9 of 10",
-    ],
-    "what-was-measured-about-warmup": [
-        "with (step + 1) / W it runs at a fifth of the peak",
-        "its training loss is behind on at least 9 of 10 seeds",
-        "LR 0.0625, no warmup, 200 steps: at most 4 of 10",
-        "with 1000 steps: at least 4 of 5",
-        "LR 0.25, 32 warmup steps, 200 steps: at least 9 of 10",
-    ],
-}
-
-# ---- keys that are matters of wording --------------------------------------------------------------------------------
-
-WORDING = {"what-a-tick-says", "why-start-low"}
 
 # ---- exercises: answers of learners ----------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from warmup_course.classroom import plots
 from warmup_course.classroom.cards import check_goal
 from warmup_course.export import Library, to_code
 from warmup_course.schedulers import Schedule
+from warmup_course.shapes import DECAYS, WARMUPS, all_as_javascript
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,13 +129,6 @@ class BrowserLab(anywidget.AnyWidget):
 
 MOST_STEPS = 100_000  # more would not follow the finger
 PEAK_LRS = (1e-6, 100.0)
-CLIMBS = {
-    "linear": "A straight climb over",
-    "cosine": "An S-shaped climb over",
-    "exponential": "A climb that speeds up over",
-    "constant": "A low start for",
-}
-FALLS = {"cosine": "a cosine fall", "linear": "a straight fall", "sqrt": "a square-root fall"}
 
 
 def schedule_message(schedule: Schedule) -> str:
@@ -144,11 +138,11 @@ def schedule_message(schedule: Schedule) -> str:
     'A straight climb over 5 steps, level for 10, then a cosine fall over 15 steps'
     """
     total, warmup, stable = schedule.total_steps, schedule.warmup_steps, schedule.stable_steps
-    parts = [f"{CLIMBS[schedule.warmup]} {_count(warmup, 'step')}" if warmup else "No warmup"]
+    parts = [f"{WARMUPS[schedule.warmup].words} {_count(warmup, 'step')}" if warmup else "No warmup"]
     if schedule.decay != "constant" and warmup + stable < total:
         if stable:
             parts.append(f"level for {stable}")
-        parts.append(f"then {FALLS[schedule.decay]} over {_count(total - warmup - stable, 'step')}")
+        parts.append(f"then {DECAYS[schedule.decay].words} over {_count(total - warmup - stable, 'step')}")
     elif warmup < total:
         parts.append(f"then level for {_count(total - warmup, 'step')}")
     return ", ".join(parts)
@@ -178,7 +172,7 @@ class ScheduleLab(BrowserLab):
 end_factor=0.0, count_from=1), True)
     """
 
-    _esm = _source("schedule_lab.js")
+    _esm = all_as_javascript() + _source("schedule_lab.js")
     code_open = traitlets.Bool().tag(sync=True)
     # Library -> code, and in "settings" those that it was written for; empty while the panel is closed.
     code = traitlets.Dict().tag(sync=True)

@@ -4,10 +4,13 @@ A starter cell has ``...`` where the answer goes; that, or a function that retur
 """
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from IPython.display import Markdown, display
 
@@ -32,7 +35,7 @@ class NotYet(Exception):  # noqa: N818
     """The answer is wrong; the message (Markdown) says which input, what came out, what was expected, and why."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Exercise:
     """A task with a checker, hints and one solution.
 
@@ -97,6 +100,43 @@ class Exercise:
         display(Markdown(f"```python\n{source_of(self.answer)}\n```\n\n{self.why}"))
 
 
+# A wrong result, or a test that it passes, and what is said of it.
+Misconceptions = Sequence[tuple[Any, str]]
+
+
+@dataclass(kw_only=True)
+class FunctionExercise(Exercise):
+    """A task whose answer is a function that must return what the solution returns.
+
+    Attributes:
+        told: how a case is told, such as "For step {} and W = {}"; a template of its arguments, or a function of them.
+        cases: the arguments of each call; or a function that makes them.
+        misconceptions: called with the arguments of a case that went wrong; the first that fits is told.
+        praise: what is said in the end.
+        read: turns a result and the case as it is told into what is compared; raises NotYet where it cannot.
+    """
+
+    told: str | Callable[..., str]
+    cases: Sequence[tuple[Any, ...]] | Callable[[], Sequence[tuple[Any, ...]]]
+    misconceptions: Callable[..., Misconceptions]
+    praise: str
+    read: Callable[[Any, str], Any] = lambda result, case: number(result, case)
+    judge: Callable[[Any], str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.judge = self._compare
+
+    def _compare(self, answer: Any) -> str:
+        tell = self.told.format if isinstance(self.told, str) else self.told
+        for arguments in self.cases() if callable(self.cases) else self.cases:
+            case = tell(*arguments)
+            got = self.read(run(answer, *deepcopy(arguments)), case)
+            right = self.read(self.answer(*arguments), case)
+            if not agree(got, right):
+                raise not_yet(case, got, right, self.misconceptions(*arguments))
+        return self.praise
+
+
 def source_of(answer: Any) -> str:
     """A function's source, or a value as it would be typed."""
     if not inspect.isfunction(answer):
@@ -148,6 +188,18 @@ def number(result: Any, shown: str) -> float:
         raise NotYet(f"{shown} you have {short(result)}, which is not a number.") from error
 
 
+def numbers(result: Any, shown: str, names: Sequence[str]) -> list[float]:
+    """A result as three numbers that have names.
+
+    Raises:
+        NotYet: if it is anything else.
+    """
+    values = list(result) if np.iterable(result) else []
+    if len(values) != len(names):
+        raise NotYet(f"{shown} you have {short(result)}. Return three numbers: {', '.join(names)}.")
+    return [number(value, f"{shown}, as {name},") for name, value in zip(names, values, strict=True)]
+
+
 def short(value: Any) -> str:
     """A value in one line."""
     if isinstance(value, torch.Tensor) and value.dim():
@@ -157,10 +209,26 @@ def short(value: Any) -> str:
 
 def close(got: float, expected: float) -> bool:
     """Whether two numbers agree to six digits."""
-    return abs(got - expected) <= 1e-6 * max(1, abs(expected))
+    return got == expected or abs(got - expected) <= 1e-6 * max(1, abs(expected)) < math.inf
 
 
-def not_yet(shown: str, got: float, expected: float, misconceptions: list[tuple[float, str]]) -> NotYet:
-    """The reason, with the likely misconception: the first whose value is what came out."""
-    likely = next((text for value, text in misconceptions if close(got, value)), "")
-    return NotYet(f"{shown} you have {got:.6g}, expected {expected:.6g}. {likely}".strip())
+def agree(got: Any, expected: Any) -> bool:
+    """Whether two numbers, or two lists of them, agree to six digits, or two words are the same."""
+    if isinstance(expected, list):
+        return len(got) == len(expected) and all(map(agree, got, expected))
+    return bool(got == expected or (not isinstance(got, str) and close(got, expected)))
+
+
+def written(value: Any) -> str:
+    """A result as it is told."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(written, value))}]`"
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+def not_yet(shown: str, got: Any, expected: Any, misconceptions: Misconceptions) -> NotYet:
+    """The reason, with the likely misconception."""
+    fits = (text for value, text in misconceptions if (value(got) if callable(value) else agree(got, value)))
+    return NotYet(f"{shown} you have {written(got)}, expected {written(expected)}. {next(fits, '')}".strip())

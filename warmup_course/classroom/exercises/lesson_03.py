@@ -1,9 +1,8 @@
-"""What does linear warmup do?"""
+"""Lesson 03."""
 
 from functools import partial
-from typing import Any
 
-from warmup_course.classroom.exercises.checker import Exercise, close, not_yet, number, run
+from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions
 
 
 def ramp(step, W):
@@ -14,30 +13,30 @@ def ramp_from_zero(step, W):
     return step / W if step < W else 1.0
 
 
-def judge_ramp(answer: Any, count_from: int) -> str:
-    # The first input tells most misconceptions apart.
-    for steps in (5, 1, 100, 0):
-        for step in (1, 0, 2, 3, 4, 5, 6, 50, 99, 100, 101, 1000):
-            shown = f"For step {step} and W = {steps}"
-            got = number(run(answer, step, steps), shown)
-            on_the_ramp, other_end = ((step + c) / max(steps, 1) for c in (count_from, 1 - count_from))
-            expected = min(on_the_ramp, 1.0) if steps else 1.0
-            if not close(got, expected):
-                likely = [
-                    (other_end, f"This ramp counts from {count_from}: its first step has the factor {count_from} / W."),
-                    (on_the_ramp, "The ramp goes on above the peak. It stops at 1."),
-                    (1.0, "Nothing is warmed up there. The ramp has to come first."),
-                    (1 - expected, "That is what is missing to the peak. The factor is what has been reached."),
-                    (0.0, "A linear ramp rises at every step; it does not wait at the bottom."),
-                ]
-                raise not_yet(shown, got, expected, likely)
-    return "Right at every step, for long ramps, for a ramp of one step, and for none at all."
+TOLD = "For step {} and W = {}"
+# The first one tells most misconceptions apart.
+CASES = [(step, w) for w in (5, 1, 100, 0) for step in (1, 0, 2, 3, 4, 5, 6, 50, 99, 100, 101, 1000)]
+PRAISE = "Right at every step, for long ramps, for a ramp of one step, and for none at all."
+
+
+def misconceptions(step: int, steps: int, count_from: int) -> Misconceptions:
+    on_the_ramp, other_end = ((step + c) / max(steps, 1) for c in (count_from, 1 - count_from))
+    return [
+        (other_end, f"This ramp counts from {count_from}: its first step has the factor {count_from} / W."),
+        (on_the_ramp, "The ramp goes on above the peak. It stops at 1."),
+        (1.0, "Nothing is warmed up there. The ramp has to come first."),
+        (1 - on_the_ramp if step < steps else 0.0, "That is what is missing to the peak, not what has been reached."),
+        (0.0, "A linear ramp rises at every step; it does not wait at the bottom."),
+    ]
 
 
 EXERCISES = (
-    Exercise(
+    FunctionExercise(
         name="03_linear_warmup/ramp",
-        judge=partial(judge_ramp, count_from=1),
+        told=TOLD,
+        cases=CASES,
+        misconceptions=partial(misconceptions, count_from=1),
+        praise=PRAISE,
         hints=(
             "Step 0 is the first step and has the factor 1 / W. Step W - 1 is the first at the peak.",
             "`min` takes care of the plateau. Dividing by W is only allowed where W is not 0.",
@@ -45,9 +44,12 @@ EXERCISES = (
         answer=ramp,
         why="The first step is a step too, so it counts: `step + 1`. Without a ramp there is nothing to divide by.",
     ),
-    Exercise(
+    FunctionExercise(
         name="03_linear_warmup/ramp_from_zero",
-        judge=partial(judge_ramp, count_from=0),
+        told=TOLD,
+        cases=CASES,
+        misconceptions=partial(misconceptions, count_from=0),
+        praise=PRAISE,
         hints=(
             "Exactly 0 at step 0, and the peak at step W: one step later than in the other convention.",
             "Dividing by W is only allowed where W is not 0, and where W is 0 no step is smaller than W.",

@@ -1,4 +1,4 @@
-"""How do I write it in PyTorch?"""
+"""Lesson 04."""
 
 from collections.abc import Iterable
 from functools import partial

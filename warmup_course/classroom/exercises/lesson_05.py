@@ -1,10 +1,10 @@
-"""Which shape of ramp?"""
+"""Lesson 05."""
 
 from typing import Any
 
 import numpy as np
 
-from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, number, run, short
+from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions, NotYet, short
 
 
 def geometric_ramp(step, W, start_factor):
@@ -23,61 +23,27 @@ def shape_of(lrs):
     return "other"
 
 
-def judge_geometric_ramp(answer: Any) -> str:
-    # The first input tells all the misconceptions apart, but for those at the ends.
-    for steps, start in ((300, 0.001), (4, 0.5), (1, 0.01), (0, 0.01)):
-        for step in (100, 0, 1, 2, 3, 4, 5, 200, 299, 300, 301, 1000):
-            shown = f"For step {step}, W = {steps} and start_factor = {start}"
-            got = number(run(answer, step, steps, start), shown)
-            expected = start ** (1 - step / steps) if step < steps else 1.0
-            if not close(got, expected):
-                u, next_u = step / max(steps, 1), (step + 1) / max(steps, 1)
-                likely = [
-                    (start ** (1 - next_u), "That is one step ahead: at step 0 the factor is `start_factor` itself."),
-                    (start ** (1 - u), "The ramp goes on above the peak. It stops at 1."),
-                    (start + (1 - start) * u, "Equal differences: that is linear. Here the *ratio* is the same."),
-                    (start + (1 - start) * start ** (1 - u), "Half linear: multiply only, with nothing to add."),
-                    (start**u, "This one starts at the peak and comes down."),
-                    (1 - float(np.exp(-u)), "That is the concave curve, which never arrives."),
-                    (start, "It does not move. What is it multiplied with at each step?"),
-                    (1.0, "Nothing is warmed up there. The ramp has to come first."),
-                ]
-                raise not_yet(shown, got, expected, likely)
-    return "The same ratio at every step, and both ends exact."
+def about_a_ramp(step: int, steps: int, start: float) -> Misconceptions:
+    u, next_u = step / max(steps, 1), (step + 1) / max(steps, 1)
+    return [
+        (start ** (1 - next_u), "That is one step ahead: at step 0 the factor is `start_factor` itself."),
+        (start ** (1 - u), "The ramp goes on above the peak. It stops at 1."),
+        (start + (1 - start) * u, "Equal differences: that is linear. Here the *ratio* is the same."),
+        (start + (1 - start) * start ** (1 - u), "Half linear: multiply only, with nothing to add."),
+        (start**u, "This one starts at the peak and comes down."),
+        (1 - float(np.exp(-u)), "That is the concave curve, which never arrives."),
+        (start, "It does not move. What is it multiplied with at each step?"),
+        (1.0, "Nothing is warmed up there. The ramp has to come first."),
+    ]
 
 
-LOGS = {
-    "linear": ([0.0, 0.1, 0.2, 0.30000000000000004], [0.01, 0.04, 0.07], [0.002 * (k + 1) for k in range(50)]),
-    "geometric": (
-        [0.0001, 0.001, 0.01, 0.1],
-        [0.1, 0.2, 0.4],
-        [0.5 * 0.01 ** (1 - k / 40) for k in range(41)],
-        [1e-9, 2e-9, 4e-9, 8e-9],
-    ),
-    "other": (
-        [0.05 * (1 - float(np.cos(np.pi * k / 10))) for k in range(11)],
-        [float(np.sqrt(k / 8)) for k in range(1, 9)],
-        [1.0, 2.0, 3.0, 4.5],
-        [1.0, 2.0, 4.0, 6.0],
-        [0.0, 0.01, 0.1],
-        [1 - float(np.exp(-k / 5)) for k in range(1, 12)],
-    ),
-}
+SHAPES = ("linear", "geometric", "other")
 
 
-def judge_shape_of(answer: Any) -> str:
-    # The shapes in turn, so that an answer that knows one of them only fails early.
-    for turn in range(6):
-        for shape, logs in LOGS.items():
-            if turn < len(logs):
-                lrs = logs[turn]
-                shown = f"For {short([round(lr, 12) for lr in lrs])}"
-                got = run(answer, list(lrs))
-                if not isinstance(got, str) or got not in LOGS:
-                    raise NotYet(f"{shown} you have {short(got)}. Return one of `linear`, `geometric` and `other`.")
-                if got != shape:
-                    raise NotYet(f"{shown} you have `{got}`, expected `{shape}`. {reason(shape, lrs)}")
-    return "You can read a log now, rounding errors, zeros and all."
+def a_shape(result: Any, shown: str) -> str:
+    if not isinstance(result, str) or result not in SHAPES:
+        raise NotYet(f"{shown} you have {short(result)}. Return one of `linear`, `geometric` and `other`.")
+    return result
 
 
 def reason(shape: str, lrs: list[float]) -> str:
@@ -92,9 +58,17 @@ def reason(shape: str, lrs: list[float]) -> str:
 
 
 EXERCISES = (
-    Exercise(
+    FunctionExercise(
         name="05_warmup_shapes/geometric_ramp",
-        judge=judge_geometric_ramp,
+        # The first one tells all the misconceptions apart, but for those at the ends.
+        told="For step {}, W = {} and start_factor = {}",
+        cases=[
+            (step, steps, start)
+            for steps, start in ((300, 0.001), (4, 0.5), (1, 0.01), (0, 0.01))
+            for step in (100, 0, 1, 2, 3, 4, 5, 200, 299, 300, 301, 1000)
+        ],
+        misconceptions=about_a_ramp,
+        praise="The same ratio at every step, and both ends exact.",
         hints=(
             "The exponent decides. It has to be 1 at step 0 and 0 at step W, so that the power ends at 1.",
             "In between the exponent falls in a straight line. From step W on, and for W = 0, the factor is 1.",
@@ -103,9 +77,28 @@ EXERCISES = (
         why="""A straight line in the exponent is a constant ratio in the factor: each step multiplies by
 `start_factor ** (-1 / W)`. `step < W` keeps W = 0 from the division.""",
     ),
-    Exercise(
+    FunctionExercise(
         name="05_warmup_shapes/shape_of",
-        judge=judge_shape_of,
+        told=lambda lrs: f"For {short([round(lr, 12) for lr in lrs])}",
+        # The shapes in turn, so that an answer that knows one of them only fails early.
+        cases=[
+            ([0.0, 0.1, 0.2, 0.30000000000000004],),
+            ([0.0001, 0.001, 0.01, 0.1],),
+            ([0.05 * (1 - float(np.cos(np.pi * k / 10))) for k in range(11)],),
+            ([0.01, 0.04, 0.07],),
+            ([0.1, 0.2, 0.4],),
+            ([float(np.sqrt(k / 8)) for k in range(1, 9)],),
+            ([0.002 * (k + 1) for k in range(50)],),
+            ([0.5 * 0.01 ** (1 - k / 40) for k in range(41)],),
+            ([1.0, 2.0, 3.0, 4.5],),
+            ([1e-9, 2e-9, 4e-9, 8e-9],),
+            ([1.0, 2.0, 4.0, 6.0],),
+            ([0.0, 0.01, 0.1],),
+            ([1 - float(np.exp(-k / 5)) for k in range(1, 12)],),
+        ],
+        misconceptions=lambda lrs: [(SHAPES.__contains__, reason(shape_of(lrs), lrs))],
+        read=a_shape,
+        praise="You can read a log now, rounding errors, zeros and all.",
         hints=(
             "`np.diff(lrs)` has the differences, `lrs[1:] / lrs[:-1]` the ratios. Which of them are all alike?",
             "`np.allclose(a, a[0], rtol=1e-6, atol=0)` compares with a *relative* tolerance.",

@@ -1,9 +1,8 @@
-"""What does CosineAnnealingLR do?"""
+"""Lesson 06."""
 
 import math
-from typing import Any
 
-from warmup_course.classroom.exercises.checker import Exercise, close, not_yet, number, run
+from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions
 
 
 def cosine(step, T_max, eta_max, eta_min):
@@ -17,65 +16,56 @@ def t_max(rows, batch_size, epochs, accumulate):
     return epochs * -(-batches // accumulate)
 
 
-def judge_cosine(answer: Any) -> str:
-    # The first input tells all the misconceptions apart, but for those that matter past T_max.
-    for steps, top, floor in ((30, 0.1, 0.01), (30, 0.1, 0.0), (7, 0.02, 0.05), (1, 1.0, 0.0)):
-        for step in (8, 0, 1, 15, 29, 30, 31, 45, 60, 75, 1000):
-            shown = f"For step {step}, T_max = {steps}, eta_max = {top} and eta_min = {floor}"
-            got = number(run(answer, step, steps, top, floor), shown)
-            angle = math.pi * step / steps
-            drop, expected = top - floor, floor + (top - floor) * (1 + math.cos(angle)) / 2
-            if not close(got, expected):
-                cycle = floor + drop * (1 + math.cos(math.pi * (step % steps) / steps)) / 2
-                counted_from_1 = floor + drop * (1 + math.cos(angle + math.pi / steps)) / 2
-                likely = [
-                    (cycle, "That jumps back to the top after `T_max`. This scheduler climbs back."),
-                    (floor + drop * (1 - step / steps), "That is a straight line. A cosine leaves its top level."),
-                    (top * (1 + math.cos(angle)) / 2, "Without the floor, that is. Where does `eta_min` come in?"),
-                    (floor + top * (1 + math.cos(angle)) / 2, "The cosine has to span `eta_max - eta_min`."),
-                    (top * (floor + (1 - floor) * (1 + math.cos(angle)) / 2), "`eta_min` is an LR, not a factor."),
-                    (floor + drop * (1 - math.cos(angle)) / 2, "This one climbs first. At step 0 the LR is `eta_max`."),
-                    (floor + drop * (1 + math.cos(2 * angle)) / 2, "Half a wave leads to the floor, not a whole one."),
-                    (floor + drop * (1 + math.cos(step / steps)) / 2, "The angle at `T_max` must be pi."),
-                    (floor + drop * math.cos(angle / 2), "That is a quarter of a wave: steep at the end."),
-                    (floor + drop * math.cos(angle), "A cosine goes from 1 to -1. Yours leaves the range."),
-                    (floor + drop * (1 + math.cos(angle)), "The bracket 1 + cos goes from 2 to 0, not from 1."),
-                    (counted_from_1, "Steps count from 0: step 0 has `eta_max`."),
-                    (floor, "PyTorch does not stay at the floor after `T_max`."),
-                ]
-                raise not_yet(shown, got, expected, likely)
-    return "Right on the way down, past `T_max`, and where the floor lies above the top."
+def about_a_fall(step: int, steps: int, top: float, floor: float) -> Misconceptions:
+    angle, drop = math.pi * step / steps, top - floor
+    cycle = floor + drop * (1 + math.cos(math.pi * (step % steps) / steps)) / 2
+    counted_from_1 = floor + drop * (1 + math.cos(angle + math.pi / steps)) / 2
+    return [
+        (cycle, "That jumps back to the top after `T_max`. This scheduler climbs back."),
+        (floor + drop * (1 - step / steps), "That is a straight line. A cosine leaves its top level."),
+        (top * (1 + math.cos(angle)) / 2, "Without the floor, that is. Where does `eta_min` come in?"),
+        (floor + top * (1 + math.cos(angle)) / 2, "The cosine has to span `eta_max - eta_min`."),
+        (top * (floor + (1 - floor) * (1 + math.cos(angle)) / 2), "`eta_min` is an LR, not a factor."),
+        (floor + drop * (1 - math.cos(angle)) / 2, "This one climbs first. At step 0 the LR is `eta_max`."),
+        (floor + drop * (1 + math.cos(2 * angle)) / 2, "Half a wave leads to the floor, not a whole one."),
+        (floor + drop * (1 + math.cos(step / steps)) / 2, "The angle at `T_max` must be pi."),
+        (floor + drop * math.cos(angle / 2), "That is a quarter of a wave: steep at the end."),
+        (floor + drop * math.cos(angle), "A cosine goes from 1 to -1. Yours leaves the range."),
+        (floor + drop * (1 + math.cos(angle)), "The bracket 1 + cos goes from 2 to 0, not from 1."),
+        (counted_from_1, "Steps count from 0: step 0 has `eta_max`."),
+        (floor, "PyTorch does not stay at the floor after `T_max`."),
+    ]
 
 
-def judge_t_max(answer: Any) -> str:
-    # The first input tells all the misconceptions apart.
-    for rows, size, epochs, accumulate in ((1437, 64, 30, 4), (1437, 16, 10, 1), (1000, 100, 5, 2), (90, 100, 3, 8)):
-        shown = f"For {rows} rows, batch size {size}, {epochs} epochs and accumulate = {accumulate}"
-        got = number(run(answer, rows, size, epochs, accumulate), shown)
-        batches, whole = math.ceil(rows / size), rows // size
-        expected = epochs * math.ceil(batches / accumulate)
-        if not close(got, expected):
-            likely = [
-                (epochs, "`T_max` counts calls of `scheduler.step()`, and there are several in an epoch."),
-                (batches, "That is one epoch without accumulation. The LR would be at its floor after it."),
-                (epochs * batches, "You count every batch, but `accumulate` of them share one `optimizer.step()`."),
-                (epochs * whole, "You count every whole batch, but `accumulate` of them share one step."),
-                (epochs * batches * accumulate, "Accumulation makes steps fewer, not more."),
-                (epochs * (batches // accumulate), "The batches left over at the end of an epoch get a step too."),
-                (epochs * (whole // accumulate), "What is left over at the end of an epoch gets a step too."),
-                (math.ceil(epochs * batches / accumulate), "What is left over is not carried into the next epoch."),
-                (epochs * batches / accumulate, "Steps are whole, and what is left over gets one of its own."),
-                (epochs * rows / size, "Batches and steps are whole numbers: the last one may be smaller."),
-                (expected - 1, "That puts the floor at the last step. Here the floor comes after it."),
-            ]
-            raise not_yet(shown, got, expected, likely)
-    return "One fall over the whole run, with accumulation and with an epoch's remainder."
+def about_t_max(rows: int, size: int, epochs: int, accumulate: int) -> Misconceptions:
+    batches, whole, right = math.ceil(rows / size), rows // size, t_max(rows, size, epochs, accumulate)
+    return [
+        (epochs, "`T_max` counts calls of `scheduler.step()`, and there are several in an epoch."),
+        (batches, "That is one epoch without accumulation. The LR would be at its floor after it."),
+        (epochs * batches, "You count every batch, but `accumulate` of them share one `optimizer.step()`."),
+        (epochs * whole, "You count every whole batch, but `accumulate` of them share one step."),
+        (epochs * batches * accumulate, "Accumulation makes steps fewer, not more."),
+        (epochs * (batches // accumulate), "The batches left over at the end of an epoch get a step too."),
+        (epochs * (whole // accumulate), "What is left over at the end of an epoch gets a step too."),
+        (math.ceil(epochs * batches / accumulate), "What is left over is not carried into the next epoch."),
+        (epochs * batches / accumulate, "Steps are whole, and what is left over gets one of its own."),
+        (epochs * rows / size, "Batches and steps are whole numbers: the last one may be smaller."),
+        (right - 1, "That puts the floor at the last step. Here the floor comes after it."),
+    ]
 
 
 EXERCISES = (
-    Exercise(
+    FunctionExercise(
         name="06_cosine_annealing/cosine",
-        judge=judge_cosine,
+        # The first one tells all the misconceptions apart, but for those that matter past T_max.
+        told="For step {}, T_max = {}, eta_max = {} and eta_min = {}",
+        cases=[
+            (step, steps, top, floor)
+            for steps, top, floor in ((30, 0.1, 0.01), (30, 0.1, 0.0), (7, 0.02, 0.05), (1, 1.0, 0.0))
+            for step in (8, 0, 1, 15, 29, 30, 31, 45, 60, 75, 1000)
+        ],
+        misconceptions=about_a_fall,
+        praise="Right on the way down, past `T_max`, and where the floor lies above the top.",
         hints=(
             "Begin with the cosine of an angle that is 0 at step 0 and pi at step `T_max`. It goes from 1 to -1.",
             "Add 1 and halve it, and it goes from 1 to 0. Stretch that over `eta_max - eta_min`; put it on the floor.",
@@ -84,9 +74,13 @@ EXERCISES = (
         answer=cosine,
         why="No `min`, no `if`: PyTorch lets the wave go on, and a floor above the top turns it upside down.",
     ),
-    Exercise(
+    FunctionExercise(
         name="06_cosine_annealing/t_max",
-        judge=judge_t_max,
+        # The first one tells all the misconceptions apart.
+        told="For {} rows, batch size {}, {} epochs and accumulate = {}",
+        cases=[(1437, 64, 30, 4), (1437, 16, 10, 1), (1000, 100, 5, 2), (90, 100, 3, 8)],
+        misconceptions=about_t_max,
+        praise="One fall over the whole run, with accumulation and with an epoch's remainder.",
         hints=(
             "How many batches has an epoch, the smaller last one included? Round up.",
             "How many calls of `optimizer.step()` do those batches make? Round up once more, and only then multiply.",

@@ -1,4 +1,4 @@
-"""How do I combine warmup and decay?"""
+"""Lesson 07."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,16 @@ from typing import Any
 import torch
 from torch.optim import SGD
 
-from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, number, run, short
+from warmup_course.classroom.exercises.checker import (
+    Exercise,
+    FunctionExercise,
+    Misconceptions,
+    NotYet,
+    close,
+    not_yet,
+    run,
+    short,
+)
 
 
 def wsd(step, T, W, D):
@@ -27,32 +36,21 @@ def make_scheduler(optimizer, T, W):
     return LambdaLR(optimizer, factor)
 
 
-def judge_wsd(answer: Any) -> str:
-    # The first input tells all the misconceptions apart.
-    for n, w, d in ((100, 10, 20), (30, 0, 10), (30, 5, 0), (12, 6, 6)):
-        for step in (4, 92, 80, 0, w - 1, w, n - d - 1, n - d, n - d + 1, n - 1, n, n + 7):
-            if step < 0:
-                continue
-            shown = f"For step {step}, T = {n}, W = {w} and D = {d}"
-            got = number(run(answer, step, n, w, d), shown)
-            rising, falling, left = step < w, step >= n - d, n - step
-            expected = (step + 1) / w if rising else max(0, left / d) if falling and d else 1.0
-            if not close(got, expected):
-                ramp = min(1, (step + 1) / w) if w else 1
-                likely = [
-                    (step / w if rising else -1, "Step 0 would run at factor 0. The course's ramp has (step + 1) / W."),
-                    (ramp * left / n if rising else -1, "A product falls from the start on, and is nowhere level."),
-                    ((left - 1) / (d or 1), "One step too early: the first of the last D steps still has factor 1."),
-                    ((left - 1) / (d - 1 if d > 1 else 1), "That is 0 in the last step. It should be reached at T."),
-                    (left / (n - w), "The fall begins at the end of the ramp. It should take the last D steps."),
-                    (left / n, "The fall takes the whole run. It should take the last D steps."),
-                    ((step - n + d) / (d or 1), "That rises from 0 to 1. It should fall from 1 to 0."),
-                    (1 - (step - d) / (n - d), "You let the fall begin at step D. It should take the *last* D steps."),
-                    (left / (d or 1), "That leaves the range from 0 to 1."),
-                    (1.0, "When does the ramp end, and when does the fall begin?"),
-                ]
-                raise not_yet(shown, got, expected, likely)
-    return "Ramp, level, fall, and 0 from then on; also without a ramp, without a fall, and without a level stretch."
+def about_wsd(step: int, n: int, w: int, d: int) -> Misconceptions:
+    rising, left = step < w, n - step
+    ramp = min(1, (step + 1) / w) if w else 1
+    return [
+        (step / w if rising else -1, "Step 0 would run at factor 0. The course's ramp has (step + 1) / W."),
+        (ramp * left / n if rising else -1, "A product falls from the start on, and is nowhere level."),
+        ((left - 1) / (d or 1), "One step too early: the first of the last D steps still has factor 1."),
+        ((left - 1) / (d - 1 if d > 1 else 1), "That is 0 in the last step. It should be reached at T."),
+        (left / (n - w), "The fall begins at the end of the ramp. It should take the last D steps."),
+        (left / n, "The fall takes the whole run. It should take the last D steps."),
+        ((step - n + d) / (d or 1), "That rises from 0 to 1. It should fall from 1 to 0."),
+        (1 - (step - d) / (n - d), "You let the fall begin at step D. It should take the *last* D steps."),
+        (left / (d or 1), "That leaves the range from 0 to 1."),
+        (1.0, "When does the ramp end, and when does the fall begin?"),
+    ]
 
 
 def judge_stairs(answer: Any) -> str:
@@ -103,9 +101,18 @@ def _used(answer: Callable[..., Any], n: int, w: int, peaks: tuple[float, ...]) 
 
 
 EXERCISES = (
-    Exercise(
+    FunctionExercise(
         name="07_warmup_then_decay/wsd",
-        judge=judge_wsd,
+        # The first one tells all the misconceptions apart.
+        told="For step {}, T = {}, W = {} and D = {}",
+        cases=[
+            (step, n, w, d)
+            for n, w, d in ((100, 10, 20), (30, 0, 10), (30, 5, 0), (12, 6, 6))
+            for step in (4, 92, 80, 0, w - 1, w, n - d - 1, n - d, n - d + 1, n - 1, n, n + 7)
+            if step >= 0
+        ],
+        misconceptions=about_wsd,
+        praise="Ramp, level, fall, and 0 from then on; also without a ramp, a fall, or a level stretch.",
         hints=(
             "The factor is the lowest of three things: the ramp, 1, and the fall. None of them is ever negative.",
             "The fall is a straight line that is 0 at step T and 1 at step T - D. Look at how many steps are left.",

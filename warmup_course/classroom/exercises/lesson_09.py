@@ -1,9 +1,19 @@
-"""When does warmup matter most?"""
+"""Lesson 09."""
 
 import math
 from typing import Any
 
-from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, number, run, short
+from warmup_course.classroom.exercises.checker import (
+    Exercise,
+    FunctionExercise,
+    Misconceptions,
+    NotYet,
+    close,
+    not_yet,
+    numbers,
+    run,
+    short,
+)
 
 
 def recipe(batch_size):
@@ -22,17 +32,7 @@ def judge_recipe(answer: Any) -> str:
     # The first input tells the misconceptions apart; the last divides the rows exactly.
     for batch_size in (64, 16, 512, 1437, 479):
         shown = f"For batch size {batch_size}"
-        result = run(answer, batch_size)
-        try:
-            values = [*result]
-        except TypeError:
-            values = []
-        if len(values) != 3:
-            raise NotYet(f"{shown} you have {short(result)}. Return three numbers: peak LR, total steps, warmup steps.")
-        lr, total, ramp = (
-            number(value, f"{shown}, as {name},")
-            for name, value in zip(("peak LR", "total steps", "warmup steps"), values, strict=True)
-        )
+        lr, total, ramp = numbers(run(answer, batch_size), shown, ("peak LR", "total steps", "warmup steps"))
         ratio, epoch = batch_size / 16, math.ceil(1437 / batch_size)
         if not close(lr, 0.03125 * ratio):
             likely = [
@@ -72,57 +72,35 @@ def judge_recipe(answer: Any) -> str:
     return "The same rows are seen at every batch size; look how few steps are left for the ramp at 1437."
 
 
-def judge_clip(answer: Any) -> str:
-    # The first input tells the misconceptions apart; then one that is short, one at the threshold, none at all.
-    for gradient, threshold in (
-        ([8.0, -9.0, 12.0], 8.5),
-        ([0.3, -0.4], 2.0),
-        ([3.0, 4.0], 5.0),
-        ([0.0, 0.0], 1.0),
-        ([-6.0, 8.0], 2.5),
-    ):
-        shown = f"For the gradient {gradient} and the threshold {threshold:g}"
-        result = run(answer, [*gradient], threshold)
-        try:
-            got = [float(g) for g in result]
-        except (TypeError, ValueError) as error:
-            raise NotYet(f"{shown} you have {short(result)}, which is not a list of numbers.") from error
-        norm = math.hypot(*gradient)
-
-        def scaled(factor: float, gradient: list[float] = gradient) -> list[float]:
-            return [g * factor for g in gradient]
-
-        expected = scaled(min(1.0, threshold / norm)) if norm else gradient
-        if not _same(got, expected):
-            each = "That cuts each number by itself"
-            likely = [
-                (
-                    [max(-threshold, min(threshold, g)) for g in gradient],
-                    f"{each}, and the step gets another direction.",
-                ),
-                ([min(threshold, g) for g in gradient], f"{each}, and only the positive ones."),
-            ]
-            if norm:
-                absolute = [abs(g) for g in gradient]
-                likely += [
-                    (scaled(threshold / norm), "A gradient that is short enough stays as it is."),
-                    (scaled(min(1, threshold / norm**2)), "You divide by the squared norm. Take the root."),
-                    (scaled(min(1, threshold / sum(absolute))), "The norm is the root of the sum of squares."),
-                    (
-                        scaled(min(1, threshold / max(absolute))),
-                        "The norm is of all the numbers, not the largest of them.",
-                    ),
-                    (scaled(1 / norm), "That has length 1. Which length should it have?"),
-                    (gradient, "It is longer than the threshold."),
-                ]
-            why = next((text for value, text in likely if _same(got, value)), "")
-            wanted = [float(f"{g:.6g}") for g in expected]
-            raise NotYet(f"{shown} you have {short(result)}, expected `{wanted}`. {why}".strip())
-    return "Shorter where it is too long, the same direction, and untouched otherwise."
+def a_gradient(result: Any, shown: str) -> list[float]:
+    try:
+        return [float(g) for g in result]
+    except (TypeError, ValueError) as error:
+        raise NotYet(f"{shown} you have {short(result)}, which is not a list of numbers.") from error
 
 
-def _same(got: list[float], expected: list[float]) -> bool:
-    return len(got) == len(expected) and all(map(close, got, expected))
+def about_clipping(gradient: list[float], threshold: float) -> Misconceptions:
+    each = "That cuts each number by itself"
+    cut = [
+        ([max(-threshold, min(threshold, g)) for g in gradient], f"{each}, and the step gets another direction."),
+        ([min(threshold, g) for g in gradient], f"{each}, and only the positive ones."),
+    ]
+    norm, absolute = math.hypot(*gradient), [abs(g) for g in gradient]
+    if not norm:
+        return cut
+
+    def scaled(factor: float) -> list[float]:
+        return [g * factor for g in gradient]
+
+    return [
+        *cut,
+        (scaled(threshold / norm), "A gradient that is short enough stays as it is."),
+        (scaled(min(1, threshold / norm**2)), "You divide by the squared norm. Take the root."),
+        (scaled(min(1, threshold / sum(absolute))), "The norm is the root of the sum of squares."),
+        (scaled(min(1, threshold / max(absolute))), "The norm is of all the numbers, not the largest of them."),
+        (scaled(1 / norm), "That has length 1. Which length should it have?"),
+        (gradient, "It is longer than the threshold."),
+    ]
 
 
 EXERCISES = (
@@ -137,9 +115,20 @@ EXERCISES = (
         why="`-(-a // b)` is a / b rounded up. The fixed number of epochs sets the steps. The ramp is a share, so with "
         "large batches it becomes very short, as the lesson saw at 512.",
     ),
-    Exercise(
+    FunctionExercise(
         name="09_scale/clip",
-        judge=judge_clip,
+        # The first one tells the misconceptions apart; then one that is short, one at the threshold, none at all.
+        told="For the gradient {} and the threshold {:g}",
+        cases=[
+            ([8.0, -9.0, 12.0], 8.5),
+            ([0.3, -0.4], 2.0),
+            ([3.0, 4.0], 5.0),
+            ([0.0, 0.0], 1.0),
+            ([-6.0, 8.0], 2.5),
+        ],
+        misconceptions=about_clipping,
+        read=a_gradient,
+        praise="Shorter where it is too long, the same direction, and untouched otherwise.",
         hints=(
             "The norm is one number for the whole list: the root of the sum of squares.",
             "If the norm is above the threshold, multiply every number by threshold / norm. Otherwise change nothing.",

@@ -1,4 +1,4 @@
-"""What is wrong with this run? The loops of the bug museum, repaired."""
+"""Lesson 11: the loops of the bug museum, repaired."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Can I choose a schedule myself? Reading a range test, and handing in a schedule."""
+"""Lesson 12: reading a range test, and handing in a schedule."""
 
 import math
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from warmup_course.classroom.capstone import BASELINE, BEST, TASK, held_out_accuracy
-from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, number, run
+from warmup_course.classroom.exercises.checker import Exercise, FunctionExercise, Misconceptions, NotYet, number, run
 
 GOOD_SHARE = 0.7  # of the way from the baseline to the best
 
@@ -22,41 +22,31 @@ def learning_rate(step):
     return 0.35 * (200 - step) / (200 - 96)
 
 
-def judge_find_edge(answer: Any) -> str:
-    nan, inf = math.nan, math.inf
-    lrs, first = np.array([0.01, 0.02, 0.04, 0.08, 0.16]), np.array([[2.0, 3.0]] * 5)
-    cases = [
-        # The first two tell the misconceptions apart.
-        (
-            [[1.5, 2.0], [1.1, 3.1], [1.0, 9.0], [1.0, nan], [5.0, 6.0]],
-            0.02,
-            "one seed of two ends above its start",
-        ),
-        ([[1.5, 2.0], [0.9, nan], [nan, nan], [5.0, 6.0], [nan, nan]], 0.02, "one seed of two diverged"),
-        ([[2.0, 2.5], [1.0, 1.8], [0.9, 1.0], [0.5, 0.7], [nan, nan]], 0.01, "one seed has not moved at all"),
-        ([[1.5, 2.0], [1.0, 1.8], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]], inf, "nothing breaks"),
+LRS, FIRST = np.array([0.01, 0.02, 0.04, 0.08, 0.16]), np.array([[2.0, 3.0]] * 5)
+# The first two tell the misconceptions apart.
+LAST: list[list[list[float]]] = [
+    [[1.5, 2.0], [1.1, 3.1], [1.0, 9.0], [1.0, math.nan], [5.0, 6.0]],  # one seed of two ends above its start
+    [[1.5, 2.0], [0.9, math.nan], [math.nan] * 2, [5.0, 6.0], [math.nan] * 2],  # one seed of two diverged
+    [[2.0, 2.5], [1.0, 1.8], [0.9, 1.0], [0.5, 0.7], [math.nan] * 2],  # one seed has not moved at all
+    [[1.5, 2.0], [1.0, 1.8], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]],  # nothing breaks
+]
+
+
+def about_an_edge(lrs: Any, first: Any, last: Any) -> Misconceptions:
+    def lowest(broken: Any) -> float:
+        return min(lrs[broken], default=math.inf)
+
+    edge = lowest(~(last < first).all(axis=1))
+    working = max(lrs[lrs < edge], default=0)
+    return [
+        (lambda got: got == working < lrs[-1], "That is the last LR that works. Return the first that does not."),
+        (lambda got: got in range(5), "That looks like a place in the list. Return the LR itself."),
+        (lambda got: got == lrs[-1] < edge, "It works as well. Where nothing breaks, return `float('inf')`."),
+        (lowest(~(last.mean(axis=1) < 2.5)), "A mean hides the seed that broke."),
+        (lowest((~(last < first)).all(axis=1)), "One broken seed is enough."),
+        (lowest((last > first).any(axis=1)), "`nan > x` is False. Ask whether a loss is *not* below where it began."),
+        (lowest(~np.isfinite(last).all(axis=1)), "A finite loss that has not fallen is broken too."),
     ]
-    for rows, expected, what in cases:
-        last = np.array(rows)
-        shown = f"With lrs = {lrs.tolist()}, last = {rows} and [2.0, 3.0] for every first ({what})"
-        got = number(run(answer, lrs, first, last), shown)
-        if got == expected or (expected < inf and close(got, expected)):
-            continue
-        likely = [
-            (~(last.mean(axis=1) < 2.5), "A mean hides the seed that broke."),
-            ((~(last < first)).all(axis=1), "One broken seed is enough."),
-            ((last > first).any(axis=1), "`nan > x` is False. Ask whether a loss is *not* below where it began."),
-            (~np.isfinite(last).all(axis=1), "A finite loss that has not fallen is broken too."),
-        ]
-        found = [text for broken, text in likely if got == min(lrs[broken], default=inf)]
-        if got in lrs[:-1] and lrs[np.searchsorted(lrs, got) + 1] == expected:
-            found = ["That is the last LR that works. Return the first that does not."]
-        elif got in (0, 1, 2, 3, 4):
-            found = ["That looks like a place in the list. Return the LR itself."]
-        elif got == lrs[-1] and expected == inf:
-            found = ["It works as well. Where nothing breaks, return `float('inf')`."]
-        raise NotYet(f"{shown} you have {got:g}, expected {expected:g}. {''.join(found[:1])}".strip())
-    return "One broken seed is enough, NaN counts as broken, and where nothing breaks there is no edge yet."
 
 
 def judge_learning_rate(answer: Any) -> str:
@@ -104,9 +94,12 @@ def _advice(lrs: list[float]) -> str:
 
 
 EXERCISES = (
-    Exercise(
+    FunctionExercise(
         name="12_capstone/find_edge",
-        judge=judge_find_edge,
+        told=lambda lrs, _, last: f"With lrs = {lrs.tolist()}, last = {last.tolist()} and [2.0, 3.0] for every first",
+        cases=[(LRS, FIRST, np.array(rows)) for rows in LAST],
+        misconceptions=about_an_edge,
+        praise="One broken seed is enough, NaN counts as broken, and where nothing breaks there is no edge yet.",
         hints=(
             "Go through the LRs. One is broken if some seed of it has not ended below where it began.",
             "Comparisons with NaN are False, so ask whether `last < first` holds, and take it for broken if *not*.",

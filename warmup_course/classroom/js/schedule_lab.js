@@ -1,4 +1,5 @@
-// The LR of a schedule, step by step. The arithmetic is that of warmup_course.Schedule.
+// The LR of a schedule, step by step. The arithmetic is that of warmup_course.Schedule: before this file, Python puts
+// WARMUPS and DECAYS, made from its own table of shapes (warmup_course/shapes.py).
 
 // Where the two factors may stand on their sliders.
 const FACTORS = [0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05];
@@ -7,44 +8,14 @@ const MOST_STEPS = 100_000;
 const ABOVE_ZERO = 0.001;
 const FEW_STEPS = 40; // up to here a dot for each
 
-const CLIMBS = {
-  linear: "A straight climb over",
-  cosine: "An S-shaped climb over",
-  exponential: "A climb that speeds up over",
-  constant: "A low start for",
-};
-const FALLS = { cosine: "a cosine fall", linear: "a straight fall", sqrt: "a square-root fall" };
-
 // ---- Arithmetic ----
 
 /** The factor of the peak LR at a step, counted from 0. */
 export function factor(schedule, step) {
   const { total_steps: T, warmup_steps: W, stable_steps: S, start_factor: s, end_factor: e } = schedule;
-  if (step < W) {
-    const u = (step + schedule.count_from) / W;
-    switch (schedule.warmup) {
-      case "linear":
-        return s + (1 - s) * u;
-      case "cosine":
-        return s + ((1 - s) * (1 - Math.cos(Math.PI * u))) / 2;
-      case "exponential":
-        return s ** (1 - u);
-      case "constant":
-        return s;
-    }
-  }
+  if (step < W) return WARMUPS[schedule.warmup].factor(s, (step + schedule.count_from) / W);
   if (step < W + S || W + S === T) return 1;
-  const v = Math.min((step - W - S) / (T - W - S), 1);
-  switch (schedule.decay) {
-    case "constant":
-      return 1;
-    case "cosine":
-      return e + ((1 - e) * (1 + Math.cos(Math.PI * v))) / 2;
-    case "linear":
-      return 1 - (1 - e) * v;
-    case "sqrt":
-      return 1 - (1 - e) * Math.sqrt(v);
-  }
+  return DECAYS[schedule.decay].factor(e, Math.min((step - W - S) / (T - W - S), 1));
 }
 
 const decays = ({ total_steps, warmup_steps, stable_steps, decay }) =>
@@ -75,7 +46,7 @@ export function legalise(settings, moved) {
     next.warmup_steps = Math.min(next.warmup_steps, next.total_steps);
     next.stable_steps = Math.min(next.stable_steps, next.total_steps - next.warmup_steps);
   }
-  if (["exponential", "constant"].includes(next.warmup) && next.start_factor === 0) {
+  if (next.start_factor === 0 && !WARMUPS[next.warmup].fromZero) {
     next.start_factor = ABOVE_ZERO;
     return [next, `With ${next.warmup} warmup the start factor must be above 0, so it is ${ABOVE_ZERO} now.`];
   }
@@ -85,10 +56,10 @@ export function legalise(settings, moved) {
 /** The schedule in words. */
 export function scheduleMessage(schedule) {
   const { total_steps: T, warmup_steps: W, stable_steps: S } = schedule;
-  const parts = [W ? `${CLIMBS[schedule.warmup]} ${count(W, "step")}` : "No warmup"];
+  const parts = [W ? `${WARMUPS[schedule.warmup].words} ${count(W, "step")}` : "No warmup"];
   if (decays(schedule)) {
     if (S) parts.push(`level for ${S}`);
-    parts.push(`then ${FALLS[schedule.decay]} over ${count(T - W - S, "step")}`);
+    parts.push(`then ${DECAYS[schedule.decay].words} over ${count(T - W - S, "step")}`);
   } else if (W < T) {
     parts.push(`then level for ${count(T - W, "step")}`);
   }
@@ -279,7 +250,7 @@ function render(context) {
       change(...legalise({ ...settings, [name]: of(value) }, name));
     };
     const steps = (min, max) => wholeScale(min, max, (number) => count(number, "step"));
-    const names = (...list) => list.map((name) => [name, name]);
+    const names = (shapes) => Object.keys(shapes).map((name) => [name, name]);
     const controls = {
       peak_lr: slider("peak LR", logScale(1e-5, 10, 20, 2), move("peak_lr")),
       total_steps: slider("total steps", steps(1, Math.min(2 * longest, MOST_STEPS)), move("total_steps")),
@@ -287,8 +258,8 @@ function render(context) {
       stable_steps: slider("stable steps", steps(0, longest), move("stable_steps")),
       start_factor: slider("start factor", listScale(FACTORS), move("start_factor")),
       end_factor: slider("end factor", listScale(FACTORS), move("end_factor")),
-      warmup: choice("warmup shape", names("linear", "cosine", "exponential", "constant"), move("warmup")),
-      decay: choice("decay shape", names("constant", "cosine", "linear", "sqrt"), move("decay")),
+      warmup: choice("warmup shape", names(WARMUPS), move("warmup")),
+      decay: choice("decay shape", names(DECAYS), move("decay")),
       count_from: choice(
         "count the steps from",
         [
