@@ -193,7 +193,7 @@ def test_steps_are_put_in_order_one_after_the_other() -> None:
     assert card.options() == card_of(ORDER).options()  # the same shuffle each time
     choose(card, "first", "second")
     card.check_button.click()
-    assert "all 3 steps" in card.status.value
+    assert "all 3 letters" in card.status.value
     choose(card, "third")
     card.check_button.click()
     assert "so it goes" in card.status.value

@@ -274,12 +274,12 @@ class OrderCard(QuestionCard):
 
     def _say_order(self) -> None:
         letters = " → ".join(ascii_uppercase[n] for n in self.order)
-        self.so_far.say(f"Your order: {letters or '(press the letters one after the other, the first step first)'}")
+        self.so_far.say(f"Your order: {letters or '(press the letters one after the other)'}")
 
     def verdict(self) -> Verdict | str:
         steps = self.question["steps"]
         if len(self.order) < len(steps):
-            return f"Choose all {len(steps)} steps, one after the other. Choosing one again takes it out."
+            return f"Press all {len(steps)} letters, one after the other. Pressing one again takes it out."
         given = [self.shuffled[n] for n in self.order]
         answer = " → ".join(steps[step]["text"].strip() for step in given)
         misplaced = [place for place, step in enumerate(given) if place != step]
