@@ -355,7 +355,7 @@ def test_normal_form():
     assert normal["metadata"] == lesson_files.METADATA
     assert normal["cells"][0]["id"] == "cell-0"
     cell = normal["cells"][1]
-    assert cell["metadata"] == {"jupyter": {"x": 1}}
+    assert cell["metadata"] == {"jupyter": {"source_hidden": True, "x": 1}, "tags": ["hide-input"]}
     assert cell["outputs"] == [
         stream("ab"),
         stream("c", "stderr"),
@@ -365,6 +365,19 @@ def test_normal_form():
     ]
     assert [cell.get("execution_count") for cell in normal["cells"]] == [None, 1, None, 2]
     assert normalise(normal) == normal
+
+
+def test_the_code_of_a_lessons_subject_stays_open():
+    tags = [[], ["parameters"], ["subject", "picture"], ["subject", "hide-input"]]
+    cells = [code("1", metadata={"tags": of_cell, "jupyter": {"source_hidden": bool(of_cell)}}) for of_cell in tags]
+    normal = normalise({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    hidden = {"source_hidden": True}
+    assert [cell["metadata"] for cell in normal["cells"]] == [
+        {"tags": ["hide-input"], "jupyter": hidden},
+        {"tags": ["hide-input", "parameters"], "jupyter": hidden},
+        {"tags": ["picture", "subject"]},
+        {"tags": ["subject"]},
+    ]
 
 
 @pytest.mark.process

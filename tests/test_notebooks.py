@@ -111,6 +111,16 @@ def test_its_first_code_cell_holds_the_parameters(lesson: Path):
     assert values.items() >= {"device": "auto", "seed": 0}.items()
 
 
+@each_lesson
+def test_code_is_collapsed_unless_it_is_the_subject(lesson: Path):
+    """So nothing that stands open between a prediction and its reveal is there by accident."""
+    for cell in load(lesson)["cells"]:
+        if cell["cell_type"] == "code":
+            is_open = not cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+            tags = cell["metadata"].get("tags", [])
+            assert is_open == ("subject" in tags) == ("hide-input" not in tags), cell["source"]
+
+
 def headings(page: Path) -> set[str]:
     """The names by which JupyterLab knows them: the text as it is shown, with - for each space."""
     lines = "\n".join(sources(page, "markdown")).splitlines()

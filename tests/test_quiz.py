@@ -2,6 +2,7 @@
 
 import importlib
 
+import ipywidgets as widgets
 import pytest
 
 from warmup_course.classroom import quiz, store
@@ -126,7 +127,8 @@ def test_several_choices_are_judged_one_by_one(
         ("0,0505", True, "half of it"),
         ("0.052", False, "count again"),
         ("0.5", False, "ten times"),
-        ("nan", False, "count again"),
+        ("1/20", True, "half of it"),
+        ("\N{MINUS SIGN}0.05", False, "count again"),
     ],
 )
 def test_a_number_is_right_within_its_tolerance(entered: str, right: bool, told: str) -> None:
@@ -138,7 +140,7 @@ def test_a_number_is_right_within_its_tolerance(entered: str, right: bool, told:
     assert tries(NUMBER) == [(entered.strip(), "right" if right else "wrong")]
 
 
-@pytest.mark.parametrize("entered", ["", "a lot", "1/20"])
+@pytest.mark.parametrize("entered", ["", "a lot", "nan", "1/0", "1/"])
 def test_what_is_no_number_is_no_try(entered: str) -> None:
     card = card_of(NUMBER)
     card.input.value = entered
@@ -148,13 +150,50 @@ def test_what_is_no_number_is_no_try(entered: str) -> None:
     assert tries(NUMBER) == []
 
 
+def test_enter_checks_a_number() -> None:
+    card = card_of(NUMBER)
+    card.input.value = "5e-2"
+    card.input._handle_custom_msg({"event": "submit"}, [])
+    assert tries(NUMBER) == [("5e-2", "right")]
+
+
+def test_that_several_choices_may_hold_is_said_and_chosen_is_no_tick() -> None:
+    assert "Choose all that hold" in card_of(SEVERAL).text
+    assert "Choose all that hold" not in card_of(SINGLE).text
+    for question, signs in ((SINGLE, "○●"), (SEVERAL, "□■")):
+        card = card_of(question)
+        choose(card, card.options()[1])
+        assert [button.description for button in card.input.buttons] == [
+            f"{signs[0]} A",
+            f"{signs[1]} B",
+            f"{signs[0]} C",
+        ]
+        assert {button.icon for button in card.input.buttons} == {""}
+
+
+def test_the_keyboard_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is switched off loses the focus, so something else gets it."""
+    focused: list[str] = []
+    monkeypatch.setattr(widgets.DOMWidget, "focus", lambda self: focused.append(type(self).__name__))
+    for question, answer in ((SINGLE, "right one"), (ORDER, "first"), (NUMBER, None)):
+        card = card_of(question)
+        if answer:
+            choose(card, *([step["text"] for step in ORDER["steps"]] if question is ORDER else [answer]))
+        else:
+            card.input.value = "1"
+        card.check_button.click()
+        assert not card.again_button.disabled
+        card.again_button.click()
+    assert focused == ["Button", "ToggleButton", "Button", "ToggleButton", "Button", "Text"]
+
+
 def test_steps_are_put_in_order_one_after_the_other() -> None:
     card = card_of(ORDER)
     assert list(card.options()) != ["first", "second", "third"]
     assert card.options() == card_of(ORDER).options()  # the same shuffle each time
     choose(card, "first", "second")
     card.check_button.click()
-    assert "all 3 steps" in card.status.value
+    assert "all 3 letters" in card.status.value
     choose(card, "third")
     card.check_button.click()
     assert "so it goes" in card.status.value

@@ -133,7 +133,7 @@ def predicted() -> widgets.Widget:
     guess.choice_buttons.chosen = [0]
     guess.lock_button.click()
     answer = guess.reveal("no", BAD)
-    answer.children[0].click()
+    answer.compare()
     return widgets.VBox([guess, answer])
 
 

@@ -41,6 +41,9 @@ GLOSSARY, EVIDENCE = "glossary.ipynb", "evidence.ipynb"
 READABLE = ("text/markdown", PNG)
 # Cell metadata that tools leave behind.
 NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")
+# A code cell with this tag is what the lesson is about, and open. All others are collapsed, as JupyterLab keeps it, and
+# have the tag by which site builders such as Jupyter Book collapse them.
+SUBJECT, HIDDEN = "subject", "hide-input"
 # In the workspace: lesson -> hash of the copy that the learner was given.
 RECORD = ".copied.json"
 # The variable that names the folder of the learner's copies, where that is not in the course's own.
@@ -385,13 +388,17 @@ def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None, kern
 
 
 def normalise(notebook: Notebook) -> Notebook:
-    """An executed notebook without what differs from run to run: times, widget state, the machine's versions."""
+    """An executed notebook without what differs from run to run: times, widget state, the machine's versions.
+
+    All code but that of cells tagged "subject" is collapsed.
+    """
     cells = []
     for number, old in enumerate(notebook["cells"]):
         cell = dict(old, id=old.get("id", f"cell-{number}"))
         cell["metadata"] = {key: value for key, value in old["metadata"].items() if key not in NOISE and value != []}
         if cell["cell_type"] == "code":
             cell["outputs"] = list(_normal_outputs(old["outputs"]))
+            _collapse(cell["metadata"])
         cells.append(cell)
     for number, cell in enumerate((cell for cell in cells if cell.get("execution_count") is not None), start=1):
         cell["execution_count"] = number
@@ -399,6 +406,19 @@ def normalise(notebook: Notebook) -> Notebook:
             if "execution_count" in output:
                 output["execution_count"] = number
     return {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _collapse(metadata: dict[str, Any]) -> None:
+    """Hide a cell's code, unless it is a lesson's subject: in place."""
+    tags = {*metadata.pop("tags", ())} - {HIDDEN}
+    jupyter = {key: value for key, value in metadata.pop("jupyter", {}).items() if key != "source_hidden"}
+    if SUBJECT not in tags:
+        tags.add(HIDDEN)
+        jupyter["source_hidden"] = True
+    if tags:
+        metadata["tags"] = sorted(tags)
+    if jupyter:
+        metadata["jupyter"] = jupyter
 
 
 def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

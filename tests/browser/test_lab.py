@@ -26,6 +26,8 @@ from browser.conftest import (
 )
 from warmup_course import Schedule, to_code
 from warmup_course.classroom import store
+from warmup_course.classroom.exercises import EXERCISES
+from warmup_course.classroom.exercises.checker import source_of
 from warmup_course.classroom.quiz import load
 from warmup_course.headless import OpenNotebook, find_chromium, jupyterlab
 from warmup_course.lesson_files import METADATA
@@ -67,6 +69,10 @@ def plain(markdown: str) -> str:
 def control(lab, name: str):
     named = lab.page.get_by_text(name, exact=True)
     return lab.locator(".wc-control, .widget-slider").filter(has=named)
+
+
+def letter(place, name: str):
+    return place.get_by_role("button", name=re.compile(rf"^\W {name}$"))
 
 
 HANDLE = "input[type=range]:enabled, .noUi-handle"
@@ -144,17 +150,18 @@ def test_without_anywidgets_front_end_answers_are_kept_and_labs_are_pictures(
         lesson = OpenNotebook(new_page(browser), address, "00_start_here.ipynb")
         assert lesson.run_all()
         outputs = [lesson.page.locator(".jp-Notebook .jp-Cell").nth(n) for n in range(len(WITHOUT_ANYWIDGET))]
-        _, lab, exercise, quiz, prediction, _, progress = outputs
+        _, lab, exercise, quiz, prediction, reveal, progress = outputs
         says(lab, "the Jupyter server lacks anywidget's front end")
         lab.locator(".wc-still img").wait_for()
         says(exercise, "Done.")
         says(quiz, "You have answered this one right before.")
-        prediction.get_by_role("button", name="C", exact=True).click()
+        letter(prediction, "C").click()
         prediction.get_by_role("button", name="Lock my prediction").click()
         says(prediction, "Locked.")
+        says(reveal, "It did not hold")
         says(progress, "1 of 2")
         assert lesson.page.locator(".jupyter-widgets-error-widget:visible").count() == 0
-        assert [event.state for event in store.events()] == ["right", "done", "locked"]
+        assert [event.state for event in store.events()] == ["right", "done", "locked", "missed"]
         lesson.page.close()
 
 
@@ -188,6 +195,73 @@ def test_links_lead_to_a_word_and_from_it_to_a_heading(opened):
         show(f"{lesson_name}.ipynb")
         show("glossary.ipynb")
         follow(f"{lesson_name[:2]} · {heading}", heading)
+
+
+# The place of the keyboard is the cell of this number.
+FOCUSED = "number => document.activeElement === document.querySelectorAll('.jp-Notebook .jp-Cell')[number]"
+HAS_FOCUS = """([number, selector]) => {
+    const focused = document.activeElement;
+    return focused.matches(selector) && document.querySelectorAll(".jp-Notebook .jp-Cell")[number].contains(focused);
+}"""
+IDLE = """
+    const { kernel } = panel.sessionContext.session;
+    const waits = ({ promptNode }) => promptNode?.textContent.includes("*");
+    while (kernel.status !== "idle" || panel.content.widgets.some(waits)) {
+        await new Promise(done => setTimeout(done, 100));
+    }
+"""
+
+
+@pytest.mark.slow
+def test_a_whole_lesson_is_done_with_the_keyboard_alone(opened):
+    """Shift+Enter from the first cell to the last, and Shift+Tab back into what it has made."""
+    lesson = opened("00_start_here.ipynb")
+    page, keyboard = lesson.page, lesson.page.keyboard
+    store.reset()
+    question = next(question for question in load("00_start_here")["questions"] if question["kind"] == "single")
+    [right] = [plain(choice["text"]) for choice in question["choices"] if choice.get("right")]
+    sources = lesson.do("return panel.content.widgets.map(cell => cell.model.sharedModel.getSource());")
+
+    def tab_to(number: int, selector: str, key: str = "Shift+Tab") -> None:
+        """Press Tab until the focus is at such an element of a cell."""
+        page.locator(".jp-Notebook .jp-Cell").nth(number).locator(selector).first.wait_for()
+        for _ in range(80):
+            if page.evaluate(HAS_FOCUS, [number, selector]):
+                return
+            keyboard.press(key)
+        raise AssertionError(f"no {selector} is reached from cell {number + 1}")
+
+    def go_on(number: int) -> None:
+        keyboard.press("Shift+Enter")
+        lesson.do(IDLE, seconds=120)
+        if number + 1 < len(sources):
+            page.wait_for_function(FOCUSED, arg=number + 1)
+
+    page.wait_for_function(FOCUSED, arg=0)
+    for number, source in enumerate(sources):
+        if asked := re.search(r'exercise\("(.+)"\)', source):
+            answer = EXERCISES[asked.group(1)].answer
+            keyboard.press("Enter")
+            keyboard.press("Control+A")
+            keyboard.insert_text(f"{source_of(answer)}\n\n{asked.group()}.check({answer.__name__})")
+        go_on(number)
+        if "predict(" in source or source.startswith("quiz("):
+            is_quiz = source.startswith("quiz(")
+            tab_to(number, f'.widget-toggle-button[title="{right}"]' if is_quiz else ".widget-toggle-button")
+            keyboard.press("Space")
+            tab_to(number, "button:not(.widget-toggle-button)", "Tab")
+            keyboard.press("Enter")
+            says(page.locator(".jp-Notebook .jp-Cell").nth(number), "✔ Right." if is_quiz else "Locked.")
+            go_on(number)
+        elif "Lab(" in source:
+            tab_to(number, HANDLE)
+            keyboard.press("ArrowRight")
+            go_on(number)
+    assert lesson.do("return panel.content.activeCellIndex;") == len(sources)  # JupyterLab adds an empty one
+    states = [event.state for event in store.events("00_start_here")]
+    assert states.count("locked") == states.count("held") + states.count("missed") > 0
+    assert (states.count("done"), states.count("right"), states.count("wrong")) == (1, 1, 0)
+    assert lesson.problems == []
 
 
 # ---- labs -----------------------------------------------------------------------------------------------------------
@@ -380,10 +454,9 @@ def test_a_question_is_answered_with_the_keyboard_alone(everything):
     says(asked, "✘ Not this time.")
     says(asked, plain(question["choices"][right.index(False)]["why"]))
 
-    keyboard.press("Tab")
-    keyboard.press("Enter")  # Try again
-    asked.locator("button:enabled", has_text="Check").wait_for()
-    buttons.first.focus()
+    asked.locator("button:focus", has_text="Try again").wait_for()
+    keyboard.press("Enter")
+    asked.locator("button:focus", has_text=re.compile(r"^\W A$")).wait_for()
     choose(right.index(True), "Enter")
     says(asked, "✔ Right.")
     says(asked, plain(question["choices"][right.index(True)]["why"]))
@@ -430,8 +503,8 @@ def lock_a_prediction(notebook: OpenNotebook) -> None:
     lock = place.get_by_role("button", name="Lock my prediction")
     lock.click()
     says(place, "Choose one first.")
-    place.get_by_role("button", name="A", exact=True).click()
-    place.get_by_role("button", name="B", exact=True).click()  # changed my mind
+    letter(place, "A").click()
+    place.get_by_text("2 to 5").click()  # changed my mind
     lock.click()
     says(place, "Locked. Now run the experiment.")
     assert_locked(notebook)
@@ -439,16 +512,42 @@ def lock_a_prediction(notebook: OpenNotebook) -> None:
 
 def assert_locked(notebook: OpenNotebook) -> None:
     place = output(notebook, PREDICTION)
-    assert all(button.is_disabled() for button in place.get_by_role("button").all())
-    assert place.locator(".mod-active").all_inner_texts() == ["B"]
+    assert all(button.is_disabled() for button in place.locator(".widget-toggle-button").all())
+    assert place.locator(".mod-active").all_inner_texts() == ["● B"]
 
 
-def test_a_prediction_is_locked_and_compared(everything):
+def test_a_prediction_is_locked_and_compared_by_itself(everything):
+    says(output(everything, REVEAL), "Lock your prediction above")
     lock_a_prediction(everything)
+    compared = "You predicted: 2 to 5. Measured: 3 of 10 train. ✔ It held."
+    says(output(everything, REVEAL), compared)
     cell(everything, REVEAL).locator(".cm-content").click()
-    everything.page.keyboard.press("Shift+Enter")
-    output(everything, REVEAL).get_by_role("button", name="Compare with my prediction").click()
-    says(output(everything, REVEAL), "You predicted: 2 to 5. Measured: 3 of 10 train. ✔ It held.")
+    everything.page.keyboard.press("Shift+Enter")  # again
+    says(output(everything, REVEAL), compared)
+    assert [event.state for event in store.events()] == ["locked", "held"]
+
+
+def test_shift_enter_goes_on_from_every_widget(everything):
+    page, keyboard = everything.page, everything.page.keyboard
+    page.locator(".wc-lab").nth(2).wait_for()
+    places = {
+        SCHEDULE: output(everything, SCHEDULE).locator(HANDLE).first,
+        QUADRATIC: output(everything, QUADRATIC).get_by_role("button", name="Reset"),
+        STABILITY: output(everything, STABILITY).locator("[role=gridcell][tabindex='0']"),
+        TRAINING: output(everything, TRAINING).locator(HANDLE).first,
+        SLIDER: output(everything, SLIDER).locator(HANDLE).first,
+        QUIZ: output(everything, QUIZ).get_by_role("button", name="Check").first,
+        PREDICTION: output(everything, PREDICTION).get_by_role("button", name="Lock my prediction"),
+    }
+    for source, place in places.items():
+        place.focus()
+        if source == PREDICTION:
+            letter(output(everything, PREDICTION), "B").press("Space")
+            place.press("Enter")
+            says(output(everything, PREDICTION), "Locked.")
+        keyboard.press("Shift+Enter")
+        page.wait_for_function(FOCUSED, arg=CELLS.index(source) + 1)
+    assert everything.problems == []
 
 
 def test_after_a_restart_the_answers_are_still_there(everything):

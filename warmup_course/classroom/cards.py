@@ -100,7 +100,7 @@ class Status(widgets.HTMLMath):
 class Choices(widgets.VBox):
     """Lettered choices: a button with the letter, and beside it the text, which may hold code and formulas.
 
-    Buttons, because JupyterLab takes the arrow keys from radio buttons.
+    Buttons, because JupyterLab takes the arrow keys from radio buttons. The text can be clicked as well.
 
     Args:
         texts: Markdown.
@@ -109,22 +109,22 @@ class Choices(widgets.VBox):
 
     def __init__(self, texts: Sequence[str], *, several: bool = False) -> None:
         self.texts = tuple(re.sub(r"[`*$]", "", text) for text in texts)  # as they are said, without marks
-        self.buttons = [
-            widgets.ToggleButton(description=letter, tooltip=text, layout=LETTER)
-            for letter, text in zip(ascii_uppercase, self.texts, strict=False)
-        ]
+        self._signs = ("□", "■") if several else ("○", "●")  # no tick: chosen is not yet right
+        self.buttons = [widgets.ToggleButton(layout=LETTER) for _ in texts]
         for button in self.buttons:
-            button.observe(self._tell_chosen, "value")
+            self._tell_chosen(button)
+            button.observe(lambda change: self._tell_chosen(change.owner), "value")
             if not several:
                 button.observe(self._leave_only, "value")
-        rows = zip(self.buttons, map(rendered, texts), strict=True)
+        rows = zip(self.buttons, map(clickable, texts), strict=True)
         super().__init__([widgets.HBox([button, text], layout={"align_items": "center"}) for button, text in rows])
 
-    def _tell_chosen(self, change: Any) -> None:
+    def _tell_chosen(self, button: widgets.ToggleButton) -> None:
         """Not by colour alone, and to a screen reader too, for which ipywidgets have no word."""
-        text = self.texts[self.buttons.index(change.owner)]
-        change.owner.icon = "check" if change.new else ""
-        change.owner.tooltip = f"chosen: {text}" if change.new else text
+        number = self.buttons.index(button)
+        text = self.texts[number]
+        button.description = f"{self._signs[button.value]} {ascii_uppercase[number]}"
+        button.tooltip = f"chosen: {text}" if button.value else text
 
     def _leave_only(self, change: Any) -> None:
         if change.new:
@@ -146,6 +146,10 @@ class Choices(widgets.VBox):
         for button in self.buttons:
             button.disabled = locked
 
+    def focus(self) -> None:
+        """Put the keyboard's place at the first choice."""
+        self.buttons[0].focus()
+
 
 def lettered(texts: Sequence[str]) -> str:
     """The choices as Markdown.
@@ -162,6 +166,14 @@ def lettered(texts: Sequence[str]) -> str:
 def rendered(markdown: str) -> widgets.HTMLMath:
     """Markdown with code and $formulas$ as a widget."""
     return widgets.HTMLMath(to_html(markdown), layout={"margin": "2px 2px 0.5em 2px"})
+
+
+def clickable(markdown: str) -> widgets.HTMLMath:
+    """The same, for the text beside a button: a click on it is one on the button."""
+    press = "this.closest('.widget-hbox').querySelector('button').click()"
+    text = rendered(markdown)
+    text.value = f'<div style="cursor: pointer" onclick="{press}">{text.value}</div>'
+    return text
 
 
 def check_goal(goal: str | None, reached: Callable[..., bool] | None) -> None:

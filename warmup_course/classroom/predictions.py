@@ -10,6 +10,9 @@ from warmup_course.classroom.cards import Card, Choices, Status, lettered, remem
 
 SEVERAL = "from 2 to 26 different texts"
 WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
+# What is chosen and not locked: lesson and question -> choice. A cell that is run again makes a new card, and
+# Shift+Enter runs a cell to go on to the next.
+_chosen: dict[tuple[str, str], str] = {}
 
 
 class Prediction(Card):
@@ -30,24 +33,42 @@ class Prediction(Card):
         if not 2 <= len(self.choices) <= 26 or len(set(self.choices)) < len(self.choices):
             raise refused("choices", SEVERAL, choices)
         self.locked: str | None = None
+        self.comparisons: list[Comparison] = []
         self.choice_buttons, self.status = Choices(self.choices), Status()
         self.lock_button = widgets.Button(description="Lock my prediction", layout=WIDE_BUTTON)
         self.lock_button.on_click(lambda _: self._lock())
+        if (choice := _chosen.get((lesson, question))) in self.choices:
+            self.choice_buttons.chosen = [self.choices.index(choice)]
+        for button in self.choice_buttons.buttons:
+            button.observe(lambda _: self._remember_chosen(), "value")
         rows = [rendered(f"**Predict.** {question}"), self.choice_buttons, self.lock_button, self.status]
         words = f"**Predict.** {question}\n\n{lettered(self.choices)}"
-        super().__init__(rows, words, on_shown=self._recall)
+        super().__init__(rows, words, on_shown=self.recall)
+
+    def _remember_chosen(self) -> None:
+        for number in self.choice_buttons.chosen:
+            _chosen[self.lesson, self.question] = self.choices[number]
 
     def _lock(self) -> None:
+        if self.closed:
+            return
         if not self.choice_buttons.chosen:
             self.status.say("Choose one first.")
             return
         [number] = self.choice_buttons.chosen
         self._show_locked(self.choices[number])
-        remembered(
-            lambda: store.record(self.lesson, "prediction", self.question, self.choices[number], "locked"), self.status
-        )
+        self.remember(self.choices[number], "locked", self.status)
+        for comparison in self.comparisons:
+            comparison.compare()
 
-    def _recall(self) -> None:
+    def remember(self, answer: str, state: str, status: Status) -> None:
+        """Keep an event, unless it is what was kept last."""
+        asked = self.lesson, "prediction", self.question
+        last = (remembered(lambda: store.events(*asked), status) or [None])[-1]
+        if last is None or (last.answer, last.state) != (answer, state):
+            remembered(lambda: store.record(*asked, answer, state), status)
+
+    def recall(self) -> None:
         """Show what was locked on an earlier day."""
         if self.locked is None:
             events = remembered(lambda: store.events(self.lesson, "prediction", self.question), self.status)
@@ -58,15 +79,21 @@ class Prediction(Card):
     def _show_locked(self, choice: str) -> None:
         self.locked = choice
         self.choice_buttons.chosen = [self.choices.index(choice)]
-        self._close()
+        self.close_with("Locked")
         self.status.say("Locked. Now run the experiment.")
 
-    def _close(self) -> None:
-        self.choice_buttons.lock()
-        self.lock_button.disabled = True
+    @property
+    def closed(self) -> bool:
+        """Whether it is too late to predict."""
+        return self.choice_buttons.buttons[0].disabled is True
 
-    def reveal(self, choice: str, measured: str) -> Card:
-        """A button that sets the locked answer beside what was measured.
+    def close_with(self, word: str) -> None:
+        """Allow no change. The button itself is never switched off: the keyboard would lose its place."""
+        self.choice_buttons.lock()
+        self.lock_button.description = word
+
+    def reveal(self, choice: str, measured: str) -> "Comparison":
+        """The locked answer beside what was measured.
 
         Args:
             choice: the choice that the measurement bears out, computed from it.
@@ -76,21 +103,42 @@ class Prediction(Card):
             ValueError: if ``choice`` is none of the choices, or ``measured`` is no text.
         """
         one_of("choice", choice, self.choices)
-        text("measured", measured)
-        status, answer = Status(), choice.rstrip(".")
-        button = widgets.Button(description="Compare with my prediction", layout=WIDE_BUTTON)
+        return Comparison(self, choice, text("measured", measured))
 
-        def show(_: object) -> None:
-            self._recall()  # a click comes from a person, whether or not the page has told so before
-            self._close()  # it is no prediction from here on
-            if self.locked is None:
-                status.say(f"**Measured:** {measured}. **So:** {answer}. You had locked no prediction.")
-                return
-            held = self.locked == choice
-            verdict = "✔ It held." if held else f"✘ It did not hold: the answer is: {answer}."
-            status.say(f"**You predicted:** {self.locked.rstrip('.')}. **Measured:** {measured}. {verdict}")
-            state = "held" if held else "missed"
-            remembered(lambda: store.record(self.lesson, "prediction", self.question, measured, state), status)
 
-        button.on_click(show)
-        return Card([button, status], f"**Measured:** {measured}. **So:** {answer}.")
+class Comparison(Card):
+    """A prediction beside what was measured. It shows by itself once the prediction is locked, before or after.
+
+    Args:
+        prediction: the prediction.
+        choice: the one of its choices that the measurement bears out.
+        measured: what came out, in words with numbers.
+    """
+
+    def __init__(self, prediction: Prediction, choice: str, measured: str) -> None:
+        self.prediction, self.choice, self.measured, self.status = prediction, choice, measured, Status()
+        self.status.say("It is measured. **Lock your prediction above**, and here you see both.")
+        self.skip_button = widgets.Button(description="Show it without a prediction", layout=WIDE_BUTTON)
+        self.skip_button.on_click(lambda _: self._skip())
+        prediction.comparisons.append(self)
+        text = f"**Measured:** {measured}. **So:** {choice.rstrip('.')}."
+        super().__init__([self.status, self.skip_button], text, on_shown=self.compare)
+
+    def compare(self) -> None:
+        """Show both, if there are both."""
+        self.prediction.recall()
+        locked, answer = self.prediction.locked, self.choice.rstrip(".")
+        if locked is None:
+            return
+        self.skip_button.layout.display = "none"
+        held = locked == self.choice
+        verdict = "✔ It held." if held else f"✘ It did not hold: the answer is: {answer}."
+        self.status.say(f"**You predicted:** {locked.rstrip('.')}. **Measured:** {self.measured}. {verdict}")
+        self.prediction.remember(self.measured, "held" if held else "missed", self.status)
+
+    def _skip(self) -> None:
+        self.compare()  # a click comes from a person, whether or not the page has told so before
+        if self.prediction.locked is None:
+            self.prediction.close_with("Not predicted")
+            self.skip_button.description = "Shown"
+            self.status.say(f"{self.text} You had locked no prediction.")

@@ -1,5 +1,6 @@
 """Quizzes: the questions are data in quizzes/, one file a lesson and a last one; schema.yaml says what a file holds."""
 
+import math
 import random
 from functools import cache
 from pathlib import Path
@@ -90,6 +91,8 @@ class QuestionCard(Card):
         self.input = self.make_input()
         # A code block begins on a line of its own.
         ask = number + ("\n\n" if question["ask"].startswith("```") else " ") + question["ask"].strip()
+        if how := self.how():
+            ask += f"\n\n*{how}*"
         rows = [rendered(ask), self.input]
         rows += [widgets.HBox([self.check_button, self.again_button]), self.status]
         options = self.options()
@@ -99,6 +102,14 @@ class QuestionCard(Card):
     def make_input(self) -> widgets.Widget:
         """The widget that takes the answer."""
         raise NotImplementedError
+
+    def focus_input(self) -> None:
+        """Put the keyboard's place there."""
+        self.input.focus()
+
+    def how(self) -> str:
+        """What to do, where that does not go without saying."""
+        return ""
 
     def options(self) -> list[str]:
         """What a reader without a kernel may choose from."""
@@ -125,6 +136,7 @@ class QuestionCard(Card):
         right, answer, why = verdict
         self.lock(True)
         self.check_button.disabled, self.again_button.disabled = True, False
+        self.again_button.focus()  # the keyboard keeps its place
         self.status.say(f"**✔ Right.** {why}" if right else f"**✘ Not this time.** {why}")
         state = "right" if right else "wrong"
         remembered(lambda: store.record(self.lesson, "question", self.question["id"], answer, state), self.status)
@@ -133,6 +145,7 @@ class QuestionCard(Card):
         self.clear()
         self.lock(False)
         self.check_button.disabled, self.again_button.disabled = False, True
+        self.focus_input()
         self.status.say("")
 
     def show_earlier(self, right: bool) -> None:
@@ -147,6 +160,9 @@ class ChoiceCard(QuestionCard):
     """kind "single" and "several": lettered choices, each with its own explanation."""
 
     input: Choices
+
+    def how(self) -> str:
+        return "Choose all that hold." if self.question["kind"] == "several" else ""
 
     def make_input(self) -> Choices:
         return Choices(self.options(), several=self.question["kind"] == "several")
@@ -180,16 +196,24 @@ class NumberCard(QuestionCard):
     input: widgets.Text
 
     def make_input(self) -> widgets.Text:
-        return widgets.Text(
-            placeholder="a number, such as 0.05 or 5e-2", tooltip="your answer", layout={"width": "20em"}
+        field = widgets.Text(
+            placeholder="a number, such as 0.05, 5e-2 or 1/20", tooltip="your answer", layout={"width": "22em"}
         )
+        field.on_msg(lambda _, content, __: self.entered(content))
+        return field
+
+    def entered(self, content: dict[str, Any]) -> None:
+        """Enter checks. The way to hear of it by ``on_submit`` is deprecated."""
+        if content.get("event") == "submit":
+            self.check()
 
     def verdict(self) -> Verdict | str:
         entered = self.input.value.strip()
-        try:
-            number = float(entered.replace(",", "."))
-        except ValueError:
-            return f"{entered!r} is no number. Write it like 0.05 or 5e-2." if entered else "Enter a number first."
+        number = number_in(entered)
+        if number is None:
+            return (
+                f"{entered!r} is no number. Write it like 0.05, 5e-2 or 1/20." if entered else "Enter a number first."
+            )
         tolerance = self.question["tolerance"]
         if abs(number - self.question["answer"]) <= tolerance:
             return True, entered, self.question["because"]
@@ -201,6 +225,22 @@ class NumberCard(QuestionCard):
 
     def clear(self) -> None:
         self.input.value = ""
+
+
+def number_in(text: str) -> float | None:
+    """The number that a text stands for; None if it is none.
+
+    >>> [number_in(text) for text in ("0,05", "5e-2", " 1 / 20", "1/0", "nan", "half")]
+    [0.05, 0.05, 0.05, None, None, None]
+    """
+    try:
+        top, *bottom = (
+            float(part) for part in text.replace(",", ".").replace("\N{MINUS SIGN}", "-").split("/", maxsplit=1)
+        )
+        number = top / bottom[0] if bottom else top
+    except (ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 class OrderCard(QuestionCard):
@@ -222,6 +262,9 @@ class OrderCard(QuestionCard):
         self._say_order()
         return widgets.VBox([self.buttons, self.so_far])
 
+    def focus_input(self) -> None:
+        self.buttons.focus()
+
     def options(self) -> list[str]:
         return [self.question["steps"][step]["text"] for step in self.shuffled]
 
@@ -231,12 +274,12 @@ class OrderCard(QuestionCard):
 
     def _say_order(self) -> None:
         letters = " → ".join(ascii_uppercase[n] for n in self.order)
-        self.so_far.say(f"Your order: {letters or '(press the letters one after the other, the first step first)'}")
+        self.so_far.say(f"Your order: {letters or '(press the letters one after the other)'}")
 
     def verdict(self) -> Verdict | str:
         steps = self.question["steps"]
         if len(self.order) < len(steps):
-            return f"Choose all {len(steps)} steps, one after the other. Choosing one again takes it out."
+            return f"Press all {len(steps)} letters, one after the other. Pressing one again takes it out."
         given = [self.shuffled[n] for n in self.order]
         answer = " → ".join(steps[step]["text"].strip() for step in given)
         misplaced = [place for place, step in enumerate(given) if place != step]

@@ -53,7 +53,15 @@ function powerText(number) {
 const newId = () => `wc-${Math.random().toString(36).slice(2)}`;
 
 // JupyterLab looks for this at each element that can have the focus; elsewhere it would take the arrow keys.
-const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+const SUPPRESS = "data-lm-suppress-shortcuts";
+const OWN_KEYS = { [SUPPRESS]: "true" };
+
+/** For JupyterLab, all the same: Shift+Enter goes on to the next cell. Called before JupyterLab looks. */
+function letPass({ key, shiftKey, target }) {
+  if (key !== "Enter" || !shiftKey || !target.hasAttribute(SUPPRESS)) return;
+  target.removeAttribute(SUPPRESS);
+  setTimeout(() => target.setAttribute(SUPPRESS, "true"));
+}
 
 /** Set what differs: an attribute that is written again costs a repaint. */
 function set(element, attributes) {
@@ -299,6 +307,8 @@ function openLab({ model, el }, name, build) {
     redraw();
   }
 
+  const passOn = (event) => root.contains(event.target) && letPass(event);
+  window.addEventListener("keydown", passOn, true);
   const observer = new ResizeObserver((entries) => resize(Math.floor(entries[0].contentRect.width)));
   observer.observe(root);
   model.on("change:settings", follow);
@@ -314,6 +324,7 @@ function openLab({ model, el }, name, build) {
     }
     clearTimeout(timer);
     observer.disconnect();
+    window.removeEventListener("keydown", passOn, true);
     model.off("change:settings", follow);
     model.off("change:goal_reached", tellGoal);
     root.remove();
