@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from warmup_course.cli import cores
-from warmup_course.headless import OpenNotebook, chromium, find_chromium, jupyterlab
-from warmup_course.lesson_files import METADATA
+from warmup_course.authoring.execution import cores
+from warmup_course.authoring.headless import OpenNotebook, chromium, find_chromium, jupyterlab
+from warmup_course.authoring.normal_form import METADATA
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

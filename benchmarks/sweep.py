@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from warmup_course import MLP, TrainConfig, sweep, train
-from warmup_course.cli import cores
+from warmup_course.authoring.execution import cores
 from warmup_course.data import batch_order
 from warmup_course.training import LOSSES
 

@@ -14,10 +14,10 @@ import xarray as xr
 from ipywidgets import widget_serialization
 
 from warmup_course import Schedule
+from warmup_course.authoring.normal_form import WIDGET_VIEW
 from warmup_course.classroom import browser_labs, plots
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
 from warmup_course.export import to_code
-from warmup_course.lesson_files import WIDGET_VIEW
 from warmup_course.shapes import DECAYS, WARMUPS
 
 

@@ -12,9 +12,9 @@ import torch
 import xarray as xr
 
 from warmup_course import Schedule
+from warmup_course.authoring.evidence import Evidence, write_csv
 from warmup_course.classroom import Number, begin, plots
 from warmup_course.classroom.capstone import HELD_OUT_SEEDS, TASK, Budget
-from warmup_course.evidence import Evidence, write_csv
 
 mpl.use("agg")
 

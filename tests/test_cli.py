@@ -17,13 +17,14 @@ from typing import Any
 
 import psutil
 import pytest
-from test_lesson_files import code, write_lesson
+from small_lessons import code, write_lesson
 
 import warmup_course
 from warmup_course import cli, lesson_files
+from warmup_course.authoring import checks
+from warmup_course.authoring.headless import TOKEN, jupyterlab
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
-from warmup_course.headless import TOKEN, jupyterlab
 
 COMMANDS = ["lab", "restore", "progress", "run", "test", "refresh", "bench"]
 
@@ -314,7 +315,7 @@ def test_restore_says_where_the_old_copy_is(course, capsys):
 
 
 def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "find_chromium", lambda: "/usr/bin/chromium")
+    monkeypatch.setattr(checks, "find_chromium", lambda: "/usr/bin/chromium")
     assert cli.main(["test"]) == 1
     *units, browser, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
     assert [unit.split(" -n ")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
@@ -330,7 +331,7 @@ def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
 
 
 def test_without_a_chromium_the_checks_go_on_and_say_so(course, runs, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "find_chromium", lambda: None)
+    monkeypatch.setattr(checks, "find_chromium", lambda: None)
     cli.main(["test"])
     assert not any("tests/browser" in command for command, _ in runs)
     assert any("--nbval-lax" in command for command, _ in runs)
@@ -344,7 +345,7 @@ def test_fast_leaves_out_the_lessons(course, runs):
 
 
 def test_slow_is_what_the_others_leave_out(course, runs, monkeypatch):
-    monkeypatch.setattr(cli, "find_chromium", lambda: "/usr/bin/chromium")
+    monkeypatch.setattr(checks, "find_chromium", lambda: "/usr/bin/chromium")
     cli.main(["test", "--slow"])
     assert {" ".join(command[-2:]) for command, _ in runs} == {"-m slow"}
     assert ["tests/browser" in command for command, _ in runs] == [False, True]
@@ -356,7 +357,7 @@ def test_one_lesson_is_checked_alone(course, runs):
 
 
 def test_each_check_of_pytest_writes_its_own_junit_file(course, runs, monkeypatch):
-    monkeypatch.setattr(cli, "find_chromium", lambda: "/usr/bin/chromium")
+    monkeypatch.setattr(checks, "find_chromium", lambda: "/usr/bin/chromium")
     cli.main(["test", "--junit", str(course / "reports")])
     written = [command[-1] for command, _ in runs if command[2] == "pytest"]
     assert len(set(written)) == len(written) >= 3
@@ -365,7 +366,7 @@ def test_each_check_of_pytest_writes_its_own_junit_file(course, runs, monkeypatc
 
 
 def test_checks_say_what_they_need(course, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "nbval" else name)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "nbval" else name)
     assert cli.main(["test"]) == 2
     assert "the checks need nbval: python3 start.py test" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ import pytest
 from nbformat import v4, write
 
 from warmup_course import cli
-from warmup_course.evidence import (
+from warmup_course.authoring.evidence import (
     PREDICTION,
     Claim,
     Evidence,

@@ -12,28 +12,25 @@ import warmup_course
 
 PACKAGE = Path(warmup_course.__file__).parent
 # Each module or subpackage, and the ones beside it that it may import, wherever in the file it does so.
-BASE = {"checks", "device", "shapes", "schedulers", "data", "model"}
-MAY_IMPORT = {
-    "checks": set(),
-    "device": {"checks"},
+MAY_IMPORT: dict[str, set[str]] = {
+    "arguments": set(),
+    "variables": {"arguments"},
+    "device": {"arguments", "variables"},
     "shapes": set(),
-    "schedulers": {"checks", "shapes"},
-    "data": {"checks"},
-    "model": {"checks", "data"},
-    "training": BASE,
-    "stacked": BASE | {"training"},
-    "sweep": BASE | {"training", "stacked"},
-    "probes": {"checks", "schedulers"},
-    "export": {"checks", "shapes", "schedulers"},
-    "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
-    "evidence": {"classroom", "lesson_files"},
-    "lab_settings": set(),
-    "lesson_files": {"checks"},
-    "headless": {"lesson_files"},
-    "cli": BASE
-    | {"training", "stacked", "sweep", "probes", "export", "classroom", "evidence", "lesson_files", "headless"}
-    | {"__version__"},
+    "schedulers": {"arguments", "shapes"},
+    "data": {"arguments"},
+    "model": {"arguments"},
+    "training": {"arguments", "device", "shapes", "schedulers", "data", "model"},
+    "stacked": {"arguments", "data", "model", "training"},
+    "sweep": {"arguments", "device", "data", "stacked", "training"},
+    "probes": {"arguments"},
+    "export": {"arguments", "shapes", "schedulers"},
+    "lesson_files": {"variables"},
+    "jupyterlab_settings": set(),
 }
+MAY_IMPORT["classroom"] = MAY_IMPORT.keys() - {"lesson_files", "jupyterlab_settings"}
+MAY_IMPORT["authoring"] = {"variables", "lesson_files", "classroom"}
+MAY_IMPORT["cli"] = {"variables", "lesson_files", "classroom", "authoring", "__version__"}
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -11,9 +11,10 @@ import pytest
 from nbformat import v4
 from traitlets.config import Config
 
-from warmup_course import cli, lesson_files
+from warmup_course import cli
+from warmup_course.authoring import normal_form
 
-VIEW = {lesson_files.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "VBox()"}
+VIEW = {normal_form.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "VBox()"}
 LAB = VIEW | {"image/png": "iVBORw0KGgo="}
 QUESTION = VIEW | {"text/markdown": "How many?"}
 FIGURE = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}
@@ -23,7 +24,7 @@ FIGURE = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}
 def save() -> Callable[..., Any]:
     """A function from the data of one cell's outputs to the outputs that are saved."""
     config = Config()
-    path = Path(cli.PACKAGE / "lab_settings" / "jupyter_server_config.py")
+    path = Path(cli.PACKAGE / "jupyterlab_settings" / "jupyter_server_config.py")
     runpy.run_path(str(path), {"get_config": lambda: config})
     hook = config.FileContentsManager.pre_save_hook
 
@@ -43,7 +44,7 @@ def save() -> Callable[..., Any]:
 @pytest.mark.parametrize("shown", [LAB, QUESTION])
 def test_what_stands_beside_a_widget_is_saved_with_a_hint(shown: dict[str, Any], save: Callable[..., Any]) -> None:
     kept, hint = save(shown)
-    assert kept == {kind: value for kind, value in shown.items() if kind != lesson_files.WIDGET_VIEW}
+    assert kept == {kind: value for kind, value in shown.items() if kind != normal_form.WIDGET_VIEW}
     assert "Run the cell" in hint["text/markdown"]
 
 
@@ -64,7 +65,7 @@ def test_a_cell_without_widgets_stays(save: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("model", [{"type": "file", "content": "text"}, {"type": "notebook", "content": None}])
 def test_other_files_pass(model: dict[str, Any]) -> None:
     config = Config()
-    path = cli.PACKAGE / "lab_settings" / "jupyter_server_config.py"
+    path = cli.PACKAGE / "jupyterlab_settings" / "jupyter_server_config.py"
     runpy.run_path(str(path), {"get_config": lambda: config})
     before = copy.deepcopy(model)
     config.FileContentsManager.pre_save_hook(model=model)

@@ -11,6 +11,7 @@ import papermill
 import pytest
 
 from warmup_course import lesson_files
+from warmup_course.authoring import execution, normal_form
 from warmup_course.classroom.quiz import load as load_quiz
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -46,13 +47,13 @@ def outputs(notebook: dict[str, Any]) -> list[dict[str, Any]]:
 def test_it_is_a_notebook_in_normal_form(page: Path):
     nbformat.validate(nbformat.read(page, as_version=4))
     text = page.read_text("utf-8")
-    normal = lesson_files.as_text(lesson_files.normalise(json.loads(text)))
+    normal = lesson_files.as_text(normal_form.normalise(json.loads(text)))
     assert text == normal, "python3 start.py refresh puts it right"
 
 
 def test_the_readme_shows_the_stored_picture():
     [shown] = re.findall(r"!\[.+\]\((docs/.+\.png)\)", (FOLDER.parent / "README.md").read_text("utf-8"))
-    [picture] = lesson_files.pictures(load(FOLDER / f"{Path(shown).stem}.ipynb"))
+    [picture] = normal_form.pictures(load(FOLDER / f"{Path(shown).stem}.ipynb"))
     assert (FOLDER.parent / shown).read_bytes() == picture, "python3 start.py refresh puts it right"
 
 
@@ -186,12 +187,12 @@ def test_it_links_words_at_their_first_use(lesson: Path):
 # ---- as it runs -----------------------------------------------------------------------------------------------------
 
 
-def execute(lesson: Path, **parameters: Any) -> lesson_files.Execution:
-    [ended] = lesson_files.execute_all([lesson], parameters)
+def execute(lesson: Path, **parameters: Any) -> execution.Execution:
+    [ended] = execution.execute_all([lesson], parameters)
     return ended
 
 
-def assert_ran(ended: lesson_files.Execution) -> None:
+def assert_ran(ended: execution.Execution) -> None:
     assert ended.error is None
     assert ended.notebook is not None
     assert [output["text"] for output in outputs(ended.notebook) if output.get("name") == "stderr"] == []

@@ -16,6 +16,7 @@ from nbconvert.preprocessors import ExecutePreprocessor
 from traitlets.config import PyFileConfigLoader
 
 from warmup_course import lesson_files
+from warmup_course.authoring import normal_form
 from warmup_course.classroom.plots import alt_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -75,7 +76,7 @@ SliderLab(lambda figure, lr: None, lr=widgets.FloatSlider(0.5, description="lear
 def test_every_figure_says_what_it_shows(tmp_path: Path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWN)])
     ExecutePreprocessor(kernel_name="python3", timeout=120).preprocess(notebook, {"metadata": {"path": str(tmp_path)}})
-    stored = nbformat.reads(lesson_files.as_text(lesson_files.normalise(json.loads(nbformat.writes(notebook)))), 4)
+    stored = nbformat.reads(lesson_files.as_text(normal_form.normalise(json.loads(nbformat.writes(notebook)))), 4)
     outputs = [output for output in stored.cells[0].outputs if "image/png" in output.get("data", {})]
     alts = [output.metadata["image/png"]["alt"] for output in outputs]
     assert alts == [

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import warmup_course
-from warmup_course.headless import TOKEN, server_address
+from warmup_course.authoring.headless import TOKEN, server_address
 from warmup_course.lesson_files import pages
 
 ROOT = Path(__file__).resolve().parent.parent

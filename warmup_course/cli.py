@@ -9,15 +9,14 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import warmup_course
 from warmup_course import lesson_files
-from warmup_course.headless import find_chromium
-from warmup_course.lesson_files import IN_CLONE, LESSONS, ONE_CORE, PACKAGE, CommandError, Execution
+from warmup_course.authoring import checks
+from warmup_course.authoring.execution import ONE_CORE, Execution, checking, cores, execute_all
+from warmup_course.lesson_files import IN_CLONE, LESSONS, PACKAGE, CommandError
 
 # What is written goes beside the lessons in a clone, and into the current folder where the course came as a wheel.
 ROOT = PACKAGE.parent if IN_CLONE else Path.cwd()
@@ -148,13 +147,13 @@ def lab(options: argparse.Namespace) -> int:
     command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"]
     # The settings there keep JupyterLab from asking for news and updates.
-    command += [f"--LabApp.app_settings_dir={PACKAGE / 'lab_settings'}", "--log-level=ERROR"]
+    command += [f"--LabApp.app_settings_dir={PACKAGE / 'jupyterlab_settings'}", "--log-level=ERROR"]
     command += ["--no-browser"] * options.no_browser
     if options.port is not None:
         command += [f"--port={options.port}"]
     # Beside the user's own settings, not instead of them.
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
-        [str(PACKAGE / "lab_settings"), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+        [str(PACKAGE / "jupyterlab_settings"), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     )
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in many containers; Jupyter wants to be told
         command += ["--allow-root"]
@@ -260,7 +259,7 @@ def run(options: argparse.Namespace) -> int:
     parameters = {name: parse_value(value) for name, value in options.parameters}
     lessons = lesson_files.find(LESSONS, options.lessons)
     at_once = min(cores(), len(lessons))
-    executions = lesson_files.execute_all(lessons, parameters, options.out, at_once)
+    executions = execute_all(lessons, parameters, options.out, at_once)
     print(f"Running {', '.join(lesson.stem for lesson in lessons)}; {at_once} at once.", flush=True)
     failed = 0
     for ended in executions:
@@ -281,9 +280,11 @@ def refresh(options: argparse.Namespace) -> int:
       warmup-course refresh 03
     """
     os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu")
+    from warmup_course.authoring import normal_form
+
     failed = 0
-    for ended in lesson_files.execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
-        changed = ended.notebook is not None and lesson_files.refresh(ended.notebook, ended.lesson)
+    for ended in execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
+        changed = ended.notebook is not None and normal_form.refresh(ended.notebook, ended.lesson)
         failed += report(ended, "changed" if changed else "as it was")
     return 1 if failed else 0
 
@@ -326,76 +327,17 @@ def test(options: argparse.Namespace) -> int:
       warmup-course test --slow
       warmup-course test 03
     """
-    if missing := [name for name in ("pytest", "nbval", "xdist", "ruff", "mypy") if find_spec(name) is None]:
-        raise CommandError(f"the checks need {', '.join(missing)}: python3 start.py test, or pip install -e .[test]")
     if options.lesson:
-        checks = lesson_checks(options.lesson)
+        chosen = checks.of_lesson(*lesson_files.find(LESSONS, [options.lesson]))
     elif options.slow:
-        checks = slow_checks()
+        chosen = checks.slow()
     else:
-        checks = all_checks(options.fast)
-    failed = []
-    for name, (command, device) in checks.items():
-        print(f"\n=== {name}", flush=True)
-        begin = perf_counter()
-        with lesson_files.checking():
-            environment = os.environ | ONE_CORE | {"WARMUP_COURSE_DEVICE": device}
-            junit = [f"--junitxml={options.junit / name}.xml"] if options.junit and command[0] == "pytest" else []
-            if subprocess.run([sys.executable, "-m", *command, *junit], cwd=ROOT, env=environment).returncode:
-                failed.append(name)
-        print(f"--- {name}: {'FAILED' if name in failed else 'passed'}, {perf_counter() - begin:.0f} s", flush=True)
-    if not options.fast and not options.lesson and not find_chromium():
+        chosen = checks.usual(lesson_files.find(LESSONS), options.fast)
+    failed = checks.run(chosen, ROOT, options.junit)
+    if not options.fast and not options.lesson and not any("JupyterLab" in name for name in chosen):
         print("\nThe tests in JupyterLab were left out: there is no Chromium here.")
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nAll checks passed.")
     return 1 if failed else 0
-
-
-Checks = dict[str, tuple[list[str], str]]  # name -> python -m command, device
-
-
-def all_checks(fast: bool) -> Checks:
-    checks: Checks = {
-        "ruff check": (["ruff", "check", "."], "cpu"),
-        "ruff format": (["ruff", "format", "--check", "."], "cpu"),
-        "mypy": (["mypy"], "cpu"),
-    }
-    parallel = ["pytest", "-q", "-n", str(cores()), "-m"]
-    if fast:
-        return checks | {"unit tests": ([*parallel, "not process and not slow"], "cpu")}
-    checks["unit tests"] = ([*parallel, "not slow"], "cpu")
-    if find_chromium():  # alone: beside other tests, a browser is too slow, and these are skipped
-        checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "not slow"], "cpu")
-    return checks | nbval(lesson_files.find(LESSONS))
-
-
-def slow_checks() -> Checks:
-    checks: Checks = {"slow tests": (["pytest", "-q", "-n", str(cores()), "-m", "slow"], "cpu")}
-    if find_chromium():
-        checks["slow tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "slow"], "cpu")
-    return checks
-
-
-def lesson_checks(name: str) -> Checks:
-    [lesson] = lesson_files.find(LESSONS, [name])
-    return {
-        "its tests": (["pytest", "-q", "tests/test_notebooks.py", "-m", "not slow", "-k", lesson.stem], "cpu")
-    } | nbval([lesson])
-
-
-def nbval(lessons: Sequence[Path]) -> Checks:
-    import torch
-
-    command = [
-        "pytest",
-        "-q",
-        "--nbval-lax",
-        "--nbval-current-env",
-        f"--nbval-cell-timeout={lesson_files.CELL_TIMEOUT}",
-    ]
-    # A lesson's cells share one kernel, so they stay on one worker.
-    command += ["-n", str(min(cores(), len(lessons))), "--dist", "loadfile", *map(str, lessons)]
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    return {f"lessons ({device})": (command, device) for device in devices}
 
 
 def evidence(options: argparse.Namespace) -> int:
@@ -412,14 +354,14 @@ def evidence(options: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
-    from warmup_course.evidence import FIRST_SEED, measure_all, update
+    from warmup_course.authoring.evidence import FIRST_SEED, measure_all, update
 
     if options.seeds < 1:
         raise CommandError(f"--seeds must be at least 1, got {options.seeds}")
     os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu", MPLBACKEND="Agg")
     lessons, kept = lesson_files.find(LESSONS, options.lessons), ROOT / "executed" / "evidence"
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-    with lesson_files.checking():
+    with checking():
         for _ in tqdm(measure_all(lessons, seeds, kept, cores()), total=len(lessons) * len(seeds)):
             pass
     failures = update(lessons, seeds, kept, EVIDENCE)
@@ -444,11 +386,6 @@ def bench(options: argparse.Namespace) -> int:
         raise CommandError(f"NAME must be one of {', '.join(scripts)}; got {options.name!r}")
     names = scripts if options.name is None else [options.name]
     return max(subprocess.run([sys.executable, scripts[name]]).returncode for name in names)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hand_over(command: list[str]) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from warmup_course.checks import MOST_SEED, MOST_SIZE, instance, one_of, refused, text, whole_number
+from warmup_course.arguments import MOST_SEED, MOST_SIZE, instance, one_of, refused, text, whole_number
 
 
 @dataclass(frozen=True, eq=False)

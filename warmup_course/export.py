@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from warmup_course.checks import instance, one_of, positive_number
+from warmup_course.arguments import instance, one_of, positive_number
 from warmup_course.schedulers import Schedule
 from warmup_course.shapes import DECAYS, WARMUPS, Decay, Shape
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warmup_course.checks import MOST_SIZE, elements, one_of, positive_number, whole_number
+from warmup_course.arguments import MOST_SIZE, elements, one_of, positive_number, whole_number
 
 Init = Literal["he", "xavier", "torch"]
 Norm = Literal["pre", "post"]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warmup_course.checks import MOST_SEED, elements, function, instance, positive_number, refused, whole_number
+from warmup_course.arguments import MOST_SEED, elements, function, instance, positive_number, refused, whole_number
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 

@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from warmup_course.checks import array, elements, function, instance, one_of, real_number, refused, whole_number
+from warmup_course.arguments import array, elements, function, instance, one_of, real_number, refused, whole_number
 from warmup_course.shapes import DECAYS, WARMUPS, Decay, Warmup
 
 

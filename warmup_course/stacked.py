@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from warmup_course.checks import refused
+from warmup_course.arguments import refused
 from warmup_course.data import Dataset
 from warmup_course.model import MLP
 from warmup_course.training import LOSSES, Loss, TrainConfig

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from warmup_course.checks import elements, function, instance, refused
+from warmup_course.arguments import elements, function, instance, refused
 from warmup_course.data import batch_order
 from warmup_course.device import resolve_device
 from warmup_course.stacked import Stack, StackedMLP, StackedModule, check_stackable, kind_of_stack

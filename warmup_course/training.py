@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warmup_course import data as datasets
-from warmup_course.checks import (
+from warmup_course.arguments import (
     MOST_SEED,
     array,
     function,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from nbformat import v4, write
 
+from warmup_course.authoring.headless import OpenNotebook, chromium, jupyterlab
+from warmup_course.authoring.normal_form import METADATA
 from warmup_course.classroom import store
-from warmup_course.headless import OpenNotebook, chromium, jupyterlab
-from warmup_course.lesson_files import METADATA
 
 LESSONS = Path(__file__).resolve().parents[2] / "notebooks"
 EVERYTHING = "99_everything.ipynb"

@@ -25,12 +25,12 @@ from browser.conftest import (
     new_page,
 )
 from warmup_course import Schedule, to_code
+from warmup_course.authoring.headless import OpenNotebook, find_chromium, jupyterlab
+from warmup_course.authoring.normal_form import METADATA
 from warmup_course.classroom import store
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.classroom.exercises.checker import source_of
 from warmup_course.classroom.quiz import load
-from warmup_course.headless import OpenNotebook, find_chromium, jupyterlab
-from warmup_course.lesson_files import METADATA
 
 pytestmark = [
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is missing: pip install -e .[test]"),

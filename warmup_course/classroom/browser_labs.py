@@ -23,7 +23,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from warmup_course.checks import elements, instance, one_of, pair, real_number, text, whole_number
+from warmup_course.arguments import elements, instance, one_of, pair, real_number, text, whole_number
 from warmup_course.classroom import plots
 from warmup_course.classroom.cards import check_goal
 from warmup_course.export import Library, to_code

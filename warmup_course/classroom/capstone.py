@@ -10,7 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 
-from warmup_course.checks import instance, one_of, refused, shown, whole_number
+from warmup_course.arguments import instance, one_of, refused, shown, whole_number
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Status, remembered
 from warmup_course.classroom.lesson import FIRST_FREE_SEED

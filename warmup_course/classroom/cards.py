@@ -11,7 +11,7 @@ import ipywidgets as widgets
 import mistune
 from IPython import get_ipython
 
-from warmup_course.checks import function, shown, text
+from warmup_course.arguments import function, shown, text
 from warmup_course.classroom.store import StoreError, StoreWarning
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.

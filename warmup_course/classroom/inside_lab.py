@@ -7,7 +7,7 @@ import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 
-from warmup_course.checks import one_of
+from warmup_course.arguments import one_of
 from warmup_course.classroom import plots
 from warmup_course.classroom.labs import Lab
 from warmup_course.classroom.picture import Picture

@@ -10,7 +10,7 @@ from typing import Any, Self
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from warmup_course.checks import function, pair, positive_number, refused
+from warmup_course.arguments import function, pair, positive_number, refused
 from warmup_course.classroom.cards import Status, check_goal
 from warmup_course.classroom.picture import Picture
 

@@ -15,7 +15,7 @@ from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from warmup_course.checks import array, elements, instance, real_number, refused, text, whole_number
+from warmup_course.arguments import array, elements, instance, real_number, refused, text, whole_number
 from warmup_course.schedulers import Schedule
 
 if TYPE_CHECKING:

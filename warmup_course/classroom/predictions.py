@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from warmup_course.checks import elements, one_of, refused, text
+from warmup_course.arguments import elements, one_of, refused, text
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Choices, Status, lettered, remembered, rendered
 

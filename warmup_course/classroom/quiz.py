@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 import yaml
 
-from warmup_course.checks import one_of
+from warmup_course.arguments import one_of
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Choices, Status, lettered, remembered, rendered
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 
-from warmup_course.checks import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
+from warmup_course.arguments import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
 from warmup_course.classroom import plots
 from warmup_course.classroom.cards import check_goal
 from warmup_course.classroom.labs import Lab

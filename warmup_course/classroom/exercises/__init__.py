@@ -3,7 +3,7 @@
 import pkgutil
 from importlib import import_module
 
-from warmup_course.checks import one_of
+from warmup_course.arguments import one_of
 from warmup_course.classroom.exercises.checker import Exercise
 
 _LESSONS = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("lesson_"))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-from warmup_course.checks import shown
+from warmup_course.arguments import shown
 from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Status, remembered
 

@@ -2,9 +2,7 @@
 
 import math
 import operator
-import os
 from collections.abc import Hashable, Iterable, Mapping
-from pathlib import Path
 from types import UnionType
 from typing import Any
 
@@ -28,23 +26,6 @@ def shown(value: Any, most: int = 120) -> str:
 def refused(name: str, allowed: str, value: Any) -> ValueError:
     """The error for an argument that has another value than is allowed."""
     return ValueError(f"{name} must be {allowed}, got {shown(value)}")
-
-
-def folder_from(variable: str) -> Path | None:
-    """The folder that an environment variable names, None if it names none; ``~`` is the home.
-
-    A relative one is a ValueError: it would be another folder in each place from which a program starts.
-    """
-    value = os.environ.get(variable)
-    if not value:
-        return None
-    try:
-        folder = Path(value).expanduser()
-    except RuntimeError:  # a user who is not known here
-        folder = Path()
-    if not folder.is_absolute():
-        raise refused(variable, "a full path, or begin with ~", value)
-    return folder
 
 
 def whole_number(name: str, value: Any, least: int, most: int = MOST) -> int:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from warmup_course.lesson_files import EVIDENCE, METADATA, as_text, read, write
+from warmup_course.authoring.normal_form import METADATA
+from warmup_course.lesson_files import EVIDENCE, PACKAGE, as_text, read, write
 
-PACKAGE = Path(__file__).resolve().parent
 # What a lesson's figures depend on besides its own code.
 ENGINE = ("data", "model", "probes", "schedulers", "shapes", "stacked", "sweep", "training")
 # Bounds are tuned on the seeds from 0 on; these are looked at for the page alone.

@@ -1,0 +1,185 @@
+"""Lessons executed with papermill, several at a time, each in a kernel of its own."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from time import perf_counter, sleep
+from typing import Any
+
+from warmup_course import variables
+from warmup_course.lesson_files import CommandError, Notebook, read
+
+CELL_TIMEOUT = 300
+# As classroom.lesson prints it.
+UNHELD = "✘ does not hold at these settings: "
+# For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+ONE_CORE = ONE_THREAD | {"LOKY_MAX_CPU_COUNT": "1"}
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How one lesson's execution ended."""
+
+    lesson: Path
+    seconds: float
+    notebook: Notebook | None
+    error: str | None
+
+    @property
+    def unheld(self) -> int:
+        """How many of its claims it shows as not holding."""
+        outputs = (output for cell in (self.notebook or {"cells": []})["cells"] for output in cell.get("outputs", ()))
+        return sum("".join(output.get("text", "")).count(UNHELD) for output in outputs)
+
+
+def execute_all(
+    lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None = None, at_once: int = 1
+) -> Iterator[Execution]:
+    """Execute lessons with papermill, each in a kernel of its own; yields each as it ends.
+
+    Whatever stops it, such as Ctrl-C, ends the kernels too, and no lesson starts any more.
+
+    Args:
+        lessons: the notebooks.
+        parameters: values for the variables of the cell tagged "parameters".
+        out: the folder for the executed notebooks.
+        at_once: how many lessons run at a time.
+
+    Raises:
+        CommandError: for a parameter that one of the lessons does not have, or a folder that cannot take the executed
+            notebooks, before any work starts.
+    """
+    _check_parameters(lessons, parameters)
+    if out is not None:
+        _check_room(lessons, out)
+    return _executions(lessons, parameters, out, at_once)
+
+
+def _executions(
+    lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None, at_once: int
+) -> Iterator[Execution]:
+    for name, value in (ONE_CORE if min(at_once, len(lessons)) > 1 else ONE_THREAD).items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is told in an Execution
+    kernels: list[Any] = []
+    with checking():
+        pool = ThreadPoolExecutor(at_once)
+        # The last ones take longest, and the one that ends last should not be one that began last.
+        executions = [pool.submit(_execute, lesson, parameters, out, kernels) for lesson in reversed(lessons)]
+        try:
+            for ended in as_completed(executions):
+                yield ended.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(execution.done() for execution in executions):  # one may be about to start its kernel
+                for kernel in kernels:
+                    _kill(kernel)
+                sleep(0.1)
+
+
+def _check_room(lessons: Sequence[Path], out: Path) -> None:
+    """Write as much as the stored lessons have, so that a full or read-only disk is seen before an hour has passed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out) as file:
+            file.write(bytes(sum(lesson.stat().st_size for lesson in lessons)))
+    except OSError as error:
+        raise CommandError(
+            f"the executed lessons cannot be written into {out}: {error.strerror}; --out names another"
+        ) from error
+
+
+def _kill(kernel: Any) -> None:
+    """End a kernel and what it started, from another thread than its own."""
+    process, group = (getattr(kernel.provisioner, name, None) for name in ("process", "pgid"))
+    with suppress(OSError):  # it has just ended
+        if process and group:
+            os.killpg(group, signal.SIGKILL)
+        elif process:  # as on Windows
+            process.kill()
+
+
+@contextmanager
+def checking() -> Iterator[None]:
+    """What starts meanwhile keeps its answers in a folder that goes away, and stops at a claim that does not hold."""
+    learners = {name: os.environ.get(name) for name in (variables.HOME, variables.STRICT)}
+    with TemporaryDirectory(prefix="warmup_course_") as folder:
+        os.environ.update({variables.HOME: folder, variables.STRICT: "1"})
+        try:
+            yield
+        finally:
+            for name, value in learners.items():
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
+
+
+def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> None:
+    import papermill
+
+    for lesson in lessons if parameters else ():
+        try:
+            known = papermill.inspect_notebook(lesson)
+        except Exception:  # a damaged one does not keep the others from running, and is reported when its turn comes
+            continue
+        for name in parameters:
+            if name not in known:
+                raise CommandError(f"{lesson.stem} has the parameters {', '.join(known)}; got {name!r}")
+
+
+def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None, kernels: list[Any]) -> Execution:
+    import papermill
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import ensure_event_loop
+
+    class Kernel(AsyncKernelManager):  # papermill keeps its own to itself
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            kernels.append(self)
+
+    # papermill puts the parameters into a cell of its own, which the reader's notebook does not have.
+    number = -bool(parameters)
+
+    def count_cells(cell: Notebook, cell_index: int) -> None:
+        nonlocal number
+        number += cell["cell_type"] == "code" and bool(cell["source"].strip())
+
+    begin = perf_counter()
+    notebook, error = None, None
+    loop = ensure_event_loop(prefer_selector_loop=True)  # papermill takes this thread's, and leaves it open
+    try:
+        read(lesson)
+        notebook = papermill.execute_notebook(
+            lesson,
+            out and out / lesson.name,
+            dict(parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=lesson.parent,
+            execution_timeout=CELL_TIMEOUT,
+            extra_arguments=["--log-level=CRITICAL"],  # no talk of ports and of being shut down
+            shutdown_kernel="immediate",  # all is done; to end in good order takes a second
+            kernel_manager_class=Kernel,
+            on_cell_start=count_cells,
+        )
+    except papermill.PapermillExecutionError as failure:
+        error = f"In [{number}]: {failure.ename}: {failure.evalue}"
+    except CommandError as failure:
+        error = str(failure)
+    except Exception as failure:  # a dead kernel, a cell out of time, a full disk
+        error = f"In [{number}]: {type(failure).__name__}: {failure}"
+    finally:
+        loop.close()
+    return Execution(lesson, perf_counter() - begin, notebook, error and error.replace("\n", " "))
