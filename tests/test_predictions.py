@@ -1,6 +1,7 @@
 """Predictions: locked before the experiment, set beside what was measured, kept for another day."""
 
 import pytest
+from pretended_browser import is_shown
 
 from warmup_course.classroom import begin, store
 from warmup_course.classroom.predictions import Prediction
@@ -66,7 +67,7 @@ def test_another_day_it_is_still_locked_once_a_browser_shows_it() -> None:
     lock(predict(), "2 to 5")
     again = predict()
     assert again.locked is None
-    again.children[-1]._handle_custom_msg("shown", [])
+    is_shown(again)
     assert again.locked == "2 to 5"
     assert again.lock_button.disabled
     assert again.choice_buttons.chosen == [1]
@@ -83,7 +84,7 @@ def test_a_click_finds_what_was_locked_though_no_page_has_told_that_it_shows_it(
 def test_a_choice_that_the_lesson_no_longer_offers_is_forgotten() -> None:
     store.record("03_linear_warmup", "prediction", ASKED[0], "all of them", "locked")
     guess = predict()
-    guess.children[-1]._handle_custom_msg("shown", [])
+    is_shown(guess)
     assert guess.locked is None
     assert not guess.lock_button.disabled
 
