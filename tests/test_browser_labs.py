@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from ipywidgets import widget_serialization
 from warmup_course import Schedule
 from warmup_course.classroom import browser_labs, plots
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
-from warmup_course.export import to_code
+from warmup_course.export import Library, to_code
 from warmup_course.lesson_files import WIDGET_VIEW
 from warmup_course.shapes import DECAYS, WARMUPS
 
@@ -253,7 +254,7 @@ def test_sentences_of_the_map(runs):
 def test_numbers_read_the_same_in_both_languages():
     numbers = [0, 1, 0.1, 0.03126, 1e-4, 9.999e-5, 1e-5, 2.47e-6, 0.30000000000000004, 99.95, 123.4]
     assert in_node(ScheduleLab, "return data.map((number) => lab.short(number))", numbers) == [
-        browser_labs._short(number) for number in numbers
+        browser_labs.short(number) for number in numbers
     ]
 
 
@@ -375,7 +376,7 @@ def test_the_picture_and_advice_stand_before_the_lab_until_its_style_loads(name,
     assert shown is lab
     assert still.children[0].value == base64.b64decode(data["image/png"])
     assert "pip install anywidget" in still.children[1].value
-    [hiding] = still._dom_classes
+    [hiding] = still.get_state()["_dom_classes"]
     assert f".{hiding} {{\n  display: none;" in lab._css
     assert f".{hiding} ~ :has(" in still.children[1].value
 
@@ -387,7 +388,7 @@ def test_schedule_lab_tells_what_it_shows():
     assert ScheduleLab(Schedule(30), 0.1).compared is None
 
 
-LIBRARIES = ("torch", "transformers", "python")
+LIBRARIES = get_args(Library)
 
 
 def test_the_open_panel_has_the_code_of_whatever_is_shown():

@@ -503,12 +503,12 @@ def test_a_broken_quiz_is_named(answers, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(quiz, "QUIZZES", quizzes)
     for damage in (b"title: [", b"3", b"title: x", b"\xff\xfe\x00"):
         (quizzes / "03_linear_warmup.yaml").write_bytes(damage)
-        quiz._read.cache_clear()
+        quiz.read.cache_clear()
         assert cli.main(["progress"]) == 2
         said = capsys.readouterr().err
         assert said.startswith(f"warmup-course: {quizzes / '03_linear_warmup.yaml'} is damaged: ")
         assert said.count("\n") == 1
-    quiz._read.cache_clear()
+    quiz.read.cache_clear()
 
 
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------

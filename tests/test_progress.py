@@ -8,9 +8,10 @@ from typing import Any
 
 import ipywidgets as widgets
 import pytest
+from pretended_browser import is_shown
 
 from warmup_course.classroom import progress, store
-from warmup_course.classroom.cards import FrontEnd, Status
+from warmup_course.classroom.cards import Status
 from warmup_course.classroom.progress import (
     LessonProgress,
     as_text,
@@ -165,17 +166,11 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def parts(card: widgets.VBox) -> tuple[widgets.HTML, widgets.Button, Status, FrontEnd]:
+def parts(card: widgets.VBox) -> tuple[widgets.HTML, widgets.Button, Status]:
     [table] = [child for child in card.children if type(child) is widgets.HTML]
     [button] = [child for child in card.children if isinstance(child, widgets.Button)]
     [status] = [child for child in card.children if isinstance(child, Status)]
-    [front_end] = [child for child in card.children if isinstance(child, FrontEnd)]
-    return table, button, status, front_end
-
-
-def is_shown(front_end: FrontEnd) -> None:
-    """What arrives when a browser shows it."""
-    front_end._handle_custom_msg("shown", [])
+    return table, button, status
 
 
 NOTHING_DONE = [
@@ -189,10 +184,11 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
     finish_all()
     with monkeypatch.context() as patch:
         patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
-        table, button, status, front_end = parts(progress_table())
+        card = progress_table()
+        table, button, status = parts(card)
     assert Cells(table.value).rows == NOTHING_DONE
     assert "<strong>Refresh</strong> reads your answers" in status.value
-    is_shown(front_end)
+    is_shown(card)
     assert "reads your answers" not in status.value
     assert [row[-1] for row in Cells(table.value).rows[1:]] == ["done", "done"]
     assert "2 of 2 done." in status.value
@@ -208,7 +204,7 @@ def test_making_the_table_makes_no_file(course: Path):
 
 
 def test_the_table_can_be_listened_to():
-    table, button, _, _ = parts(progress_table())
+    table, button, _ = parts(progress_table())
     cells = Cells(table.value)
     assert cells.scopes == 5 * ["col"] + 2 * ["row"]
     assert cells.tags[:2] == ["table", "caption"]
@@ -223,11 +219,12 @@ def test_colours_follow_the_theme():
 
 
 def test_what_is_wrong_with_the_store_is_shown_and_passes():
-    table, button, status, front_end = parts(progress_table())
+    card = progress_table()
+    table, button, status = parts(card)
     store.record(RAMP, "question", "a", "B", "right")
     good = store.path().read_bytes()
     store.path().write_bytes(good[:60] + (2).to_bytes(4, "big") + good[64:])
-    is_shown(front_end)
+    is_shown(card)
     assert Cells(table.value).rows == NOTHING_DONE
     assert 'role="status"' in status.value
     assert "newer version" in status.value
@@ -239,7 +236,7 @@ def test_what_is_wrong_with_the_store_is_shown_and_passes():
 
 
 def test_damage_that_was_mended_is_said_beside_what_is_left():
-    table, button, status, _ = parts(progress_table())
+    table, button, status = parts(progress_table())
     store.record(RAMP, "question", "a", "B", "right")
     store.path().write_bytes(b"\xaa" * 4096 + store.path().read_bytes()[4096:])
     button.click()
@@ -307,11 +304,11 @@ def test_the_results_page_shows_both_tables_once_it_is_seen(monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
         page = results_page()
-    table, button, _, front_end = parts(page)
+    table, button, _ = parts(page)
     beside = page.children[1]
     assert Cells(table.value).rows == NOTHING_DONE
     assert beside.value == ""
-    is_shown(front_end)
+    is_shown(page)
     assert Cells(table.value).rows[1][-1] == "done"
     shown = Cells(beside.value)
     assert [cell.strip() for cell in shown.rows[0]] == ["lesson", "question", "you predicted", "measured", "verdict"]
@@ -336,7 +333,7 @@ def test_what_somebody_typed_becomes_no_tag():
     for answer, state in ((image, "locked"), (image, "missed")):
         store.record(f"{image}_{RAMP}", "prediction", f"Is ${image}$ in `{image}`?", answer, state)
     page = results_page()
-    _, button, _, _ = parts(page)
+    _, button, _ = parts(page)
     button.click()
     shown = Cells(page.children[1].value)
     assert "img" not in shown.tags

@@ -561,11 +561,11 @@ def test_a_network_home_without_locks(file: Path, monkeypatch: pytest.MonkeyPatc
 
     store.record(*RIGHT)
     monkeypatch.setattr(fcntl, "lockf", refuse)
-    store._can_lock.cache_clear()
+    store.can_lock.cache_clear()
     try:
         assert_told(file, "locks no files", "Set WARMUP_COURSE_HOME to a folder on a local disk.")
     finally:
-        store._can_lock.cache_clear()
+        store.can_lock.cache_clear()
 
 
 # A process that may write no file of more than 40 kB, as with a quota that is used up; says how many answers it kept.

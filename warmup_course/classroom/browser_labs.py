@@ -47,7 +47,7 @@ def _source(name: str) -> str:
     return "".join((JS / file).read_text("utf-8") for file in ("chart.js", name))
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """A number below 1000 with up to three significant digits, as the JavaScript writes it."""
     return f"{number:.3g}".replace("e-0", "e-")
 
@@ -230,10 +230,10 @@ end_factor=0.0, count_from=1), True)
         return _arm(self.settings["compared"]) if self.settings["compared"] else None
 
     def describe(self) -> str:
-        text = f"Learning rate by step: {schedule_message(self.schedule)}; peak LR {_short(self.peak_lr)}"
+        text = f"Learning rate by step: {schedule_message(self.schedule)}; peak LR {short(self.peak_lr)}"
         if self.compared:
             schedule, peak_lr = self.compared
-            text += f". Compared with: {schedule_message(schedule)}; peak LR {_short(peak_lr)}"
+            text += f". Compared with: {schedule_message(schedule)}; peak LR {short(peak_lr)}"
         return text + "."
 
     def snapshot(self) -> Figure:
@@ -431,8 +431,8 @@ class QuadraticLab(BrowserLab):
 
     def describe(self) -> str:
         return (
-            f"Gradient descent in a bowl with curvature {' and '.join(map(_short, self.curvatures))} "
-            f"at LR {_short(self.lr)} and momentum {_short(self.momentum)}: {self.message}."
+            f"Gradient descent in a bowl with curvature {' and '.join(map(short, self.curvatures))} "
+            f"at LR {short(self.lr)} and momentum {short(self.momentum)}: {self.message}."
         )
 
     def snapshot(self) -> Figure:
@@ -445,7 +445,7 @@ class QuadraticLab(BrowserLab):
         right.plot(np.clip(np.nan_to_num(loss, nan=np.inf), 1e-6, 1e3), color=plots.WITH_WARMUP, marker="o")
         right.set(xlabel="step", ylabel="loss (log scale)", yscale="log", ylim=(1e-6, 1e3))
         limit = min(stability_limit(curvature, self.momentum) for curvature in self.curvatures)
-        title = fill(f"{self.message} (LR {_short(self.lr)}, limit {_short(limit)})", 62)
+        title = fill(f"{self.message} (LR {short(self.lr)}, limit {short(limit)})", 62)
         figure.suptitle(title, x=0.01, horizontalalignment="left", fontweight="bold")
         return figure
 

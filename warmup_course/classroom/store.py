@@ -189,7 +189,7 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
         file = path()
         if to_write:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _can_lock(file.parent):
+        if not can_lock(file.parent):
             raise StoreError(
                 f"The disk of `{file.parent}` locks no files, as some network homes do not",
                 "Set WARMUP_COURSE_HOME to a folder on a local disk.",
@@ -211,7 +211,7 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
 
 
 @cache
-def _can_lock(folder: Path) -> bool:
+def can_lock(folder: Path) -> bool:
     """False where SQLite would wait for each lock in vain."""
     if sys.platform == "win32":
         return True

@@ -109,7 +109,7 @@ class TrainingLab(Lab):
         )
         for name in ("optimizer", "loss"):
             controls[name].style.button_width = "auto"
-        self._run(self.values)
+        self.run(self.values)
 
     def on_move(self) -> None:
         with self._lock:
@@ -132,11 +132,12 @@ class TrainingLab(Lab):
                     self._thread = None
                     return
             try:
-                self._run(values)
+                self.run(values)
             except Exception as error:  # without this, the lab would fall silent
                 self.status.say(f"**!** This run failed: {error}")
 
-    def _run(self, values: dict[str, Any]) -> None:
+    def run(self, values: dict[str, Any]) -> None:
+        """Train at these positions of the controls, in the thread that asks, and show the runs."""
         n_seeds, layers, warmup_steps = (values.pop(name) for name in ("n_seeds", "hidden_layers", "warmup_steps"))
         data = self._config.load_data()
         model = partial(MLP, data.x_train[0].numel(), data.n_classes, [64] * layers)
