@@ -25,7 +25,7 @@ from matplotlib.patches import Rectangle
 
 from warmup_course.checks import elements, instance, one_of, pair, real_number, text, whole_number
 from warmup_course.classroom import plots
-from warmup_course.classroom.cards import check_goal
+from warmup_course.classroom.cards import Goal, Status, asked_by_a_person
 from warmup_course.export import Library, to_code
 from warmup_course.schedulers import Schedule
 
@@ -61,7 +61,7 @@ class BrowserLab(anywidget.AnyWidget):
     Args:
         settings: all that the user can change; "Reset" brings these back.
         goal: what the user is asked to reach, in words.
-        reached: whether it is, asked each time the settings change.
+        reached: whether it is, asked each time the settings change; once it is, it stays so.
 
     Raises:
         ValueError: for one of goal and reached without the other, or settings that ``_check`` refuses.
@@ -81,16 +81,15 @@ class BrowserLab(anywidget.AnyWidget):
         reached: Callable[[Self], bool] | None = None,
         **traits: Any,
     ) -> None:
-        check_goal(goal, reached)
+        self._goal = Goal(goal, reached)
         super().__init__(settings=settings, defaults=settings, goal=goal or "", **traits)
-        if reached is not None:
-            is_reached = reached  # mypy forgets in a closure what was checked outside
+        self.observe(lambda _: self._look(), "settings")
+        self._look()
 
-            def update(_: object = None) -> None:
-                self.goal_reached = bool(is_reached(self))
-
-            self.observe(update, "settings")
-            update()
+    def _look(self) -> None:
+        """See whether the goal is reached."""
+        self._goal.look(self, Status())  # what the store complains about, the next card says
+        self.goal_reached = self._goal.reached
 
     @traitlets.validate("settings")
     def _checked(self, proposal: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +110,9 @@ class BrowserLab(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        if asked_by_a_person():
+            self._goal.recall(Status())
+            self.goal_reached = self._goal.reached
         bundle = super()._repr_mimebundle_(**kwargs)
         assert bundle is not None  # it is None for widgets without a view
         data, metadata = bundle

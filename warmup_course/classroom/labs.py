@@ -11,8 +11,11 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from warmup_course.checks import function, pair, positive_number, refused
-from warmup_course.classroom.cards import Status, check_goal
+from warmup_course.classroom.cards import Goal, Status, asked_by_a_person
 from warmup_course.classroom.picture import Picture
+
+# As the labs in the browser show it.
+GOAL = {"border_left": "4px solid #0072b2", "padding": "0 0 0 10px", "margin": "6px 2px"}
 
 
 class Lab(widgets.VBox):
@@ -40,9 +43,8 @@ class Lab(widgets.VBox):
         reached: Callable[[Self], bool] | None = None,
         more: tuple[widgets.Widget, ...] = (),
     ) -> None:
-        check_goal(goal, reached)
+        self.goal, self._goal_line = Goal(goal, reached), Status(layout=GOAL)
         self.controls, self.picture, self.status = dict(controls), picture, Status()
-        self._goal, self._reached, self._goal_line = goal, reached, Status()
         self._defaults = self.values
         names = ", ".join(control.description for control in self.controls.values())
         self.description = f"A lab with controls for {names}. Its figure shows {shows}."
@@ -59,7 +61,7 @@ class Lab(widgets.VBox):
         columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
         grid = widgets.GridBox([*self.controls.values()], layout=columns)
         rows = [spoken, grid, widgets.HBox([reset, *more]), picture, self.status]
-        super().__init__([*rows, self._goal_line] if goal else rows)
+        super().__init__([self._goal_line, *rows] if goal else rows)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -76,15 +78,25 @@ class Lab(widgets.VBox):
         raise NotImplementedError
 
     def show_goal(self) -> None:
-        """Say whether the goal is reached."""
-        if self._goal is not None and self._reached is not None:
-            self._goal_line.say(f"**Goal:** {self._goal}" + " ✔ reached" * bool(self._reached(self)))
+        """Say what it is, and whether it is reached or has been."""
+        problem = Status()
+        self.goal.look(self, problem)
+        self._say_goal(problem)
+
+    def _say_goal(self, problem: Status) -> None:
+        if self.goal.words is not None:
+            reached = " ✔ **reached**" * self.goal.reached
+            self._goal_line.say(f"**Goal:** {self.goal.words}{reached}{problem.said}")
 
     def snapshot(self) -> Figure:
         """The figure as it is now, for readers without a kernel."""
         return self.picture.figure
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        if asked_by_a_person():
+            problem = Status()
+            self.goal.recall(problem)
+            self._say_goal(problem)
         view: dict[str, str] = super()._repr_mimebundle_(**options)
         picture = b64encode(self.picture.value).decode()
         shown = view | {"text/plain": self.description, "image/png": picture}

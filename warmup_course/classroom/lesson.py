@@ -11,6 +11,7 @@ import torch
 
 import warmup_course
 from warmup_course.checks import instance, one_of, real_number, text, truth_value, whole_number
+from warmup_course.classroom.cards import Goal
 from warmup_course.classroom.plots import use_course_style
 from warmup_course.classroom.predictions import Prediction
 from warmup_course.classroom.quiz import quizzes
@@ -150,6 +151,7 @@ def begin(name: str, *, device: str, seed: int, **numbers: Number) -> Lesson:
     for parameter, number in numbers.items():
         instance(parameter, number, Number, "a Number")
         number.check(parameter)
+    Goal.lesson = name
     resolved = resolve_device(device)
     standard = all(number.value == number.usual for number in numbers.values())
     lesson = Lesson(name, str(resolved), seed, standard)

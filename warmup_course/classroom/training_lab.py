@@ -15,7 +15,6 @@ from matplotlib.collections import LineCollection
 
 from warmup_course.checks import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
 from warmup_course.classroom import plots
-from warmup_course.classroom.cards import check_goal
 from warmup_course.classroom.labs import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.model import MLP
@@ -65,7 +64,6 @@ class TrainingLab(Lab):
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
         instance("config", config, TrainConfig, "a TrainConfig")
-        check_goal(goal, reached)
         seeds = [whole_number("seeds", seed, 0, MOST_SEED) for seed in elements("seeds", seeds)]
         if len(set(seeds)) < len(seeds):
             raise refused("seeds", "a list with each seed once", seeds)
@@ -82,7 +80,8 @@ class TrainingLab(Lab):
         self._stopped = False
         self.runs: xr.Dataset
         self._bar = widgets.IntProgress(max=config.total_steps, layout={"width": "14em"})
-        self._stop = widgets.Button(description="Stop", disabled=True, tooltip="end the run under way")
+        # It is never switched off: the keyboard would lose its place.
+        self._stop = widgets.Button(description="Stop", tooltip="end the run under way")
         self._stop.on_click(lambda _: setattr(self, "_stopped", True))
         controls = {
             "peak_lr": widgets.FloatLogSlider(
@@ -152,16 +151,13 @@ class TrainingLab(Lab):
                 drawn = perf_counter()
 
         with suppress(_Superseded):
-            try:
-                self.runs = sweep(
-                    config,
-                    progress=self._steps,
-                    on_epoch=draw_now_and_then,
-                    warmup_steps=[0, warmup_steps],
-                    seed=self._seeds[:n_seeds],
-                )
-            finally:
-                self._stop.disabled = True
+            self.runs = sweep(
+                config,
+                progress=self._steps,
+                on_epoch=draw_now_and_then,
+                warmup_steps=[0, warmup_steps],
+                seed=self._seeds[:n_seeds],
+            )
             self._bar.value = 0
             self._panels.show_runs(self.runs)
             self.status.say(summary_of(self.runs))
@@ -173,13 +169,15 @@ class TrainingLab(Lab):
         for step in steps:
             if self._stopped:
                 self._panels.show_headlines(["stopped"] * 2)
-                self.status.say(f"Stopped after {step * self._config.total_steps // len(steps)} steps.")
+                at = step * self._config.total_steps // len(steps)
+                self.status.say(f"Stopped in step {at}. The lines end with the last whole epoch before it.")
                 raise _Superseded
             if self._wanted is not None or not threading.main_thread().is_alive():
                 raise _Superseded
             if perf_counter() - said > PARTIAL_EVERY:
                 said = perf_counter()
-                self._stop.disabled = False
+                if not self._bar.value:
+                    self.status.say("Training. The lines grow with each epoch.")
                 self._bar.value = step * self._config.total_steps // len(steps)
             yield step
 
