@@ -469,6 +469,8 @@ def test_a_goal_once_reached_stays_so_and_counts(tmp_path, monkeypatch):
     [
         (lambda: ScheduleLab(Schedule(30), 0.1, goal="x"), "goal and reached must be given together"),
         (lambda: QuadraticLab(reached=bool), "goal and reached must be given together"),
+        (lambda: ScheduleLab(Schedule(30), 0.1, controls=["lr"]), "controls must be one of"),
+        (lambda: QuadraticLab(controls="lr"), "controls must be"),
         (lambda: ScheduleLab(Schedule(30), 0), "peak_lr must be .* got 0"),
         (
             lambda: ScheduleLab(Schedule(200_000), 0.1),

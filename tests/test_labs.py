@@ -186,6 +186,20 @@ def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch
     assert lab.runs.step.size == 40
 
 
+def test_controls_that_a_lesson_does_not_need_are_behind_more() -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["peak_lr", "warmup_steps"])
+    first, rest = (child for child in lab.children if isinstance(child, widgets.GridBox))
+    assert [control.description for control in first.children] == ["peak LR", "warmup steps"]
+    assert len(rest.children) == len(lab.controls) - 2
+    [buttons] = [child for child in lab.children if isinstance(child, widgets.HBox)]
+    unfold = buttons.children[-1]
+    assert rest.layout.display == "none"
+    unfold.value = True
+    assert rest.layout.display == "grid"
+    with pytest.raises(ValueError, match="controls must be one of"):
+        TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["lr"])
+
+
 def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0.02)
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)

@@ -7,7 +7,7 @@ dict; ``snapshot()`` is the same picture for readers who see no widgets.
 import base64
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
@@ -60,6 +60,7 @@ class BrowserLab(anywidget.AnyWidget):
 
     Args:
         settings: all that the user can change; "Reset" brings these back.
+        controls: names among ``NAMES``, of the controls to show; the others are behind "more". By default all.
         goal: what the user is asked to reach, in words.
         reached: whether it is, asked each time the settings change; once it is, it stays so.
 
@@ -68,8 +69,11 @@ class BrowserLab(anywidget.AnyWidget):
     """
 
     _css = (JS / "labs.css").read_text("utf-8")
+    NAMES: tuple[str, ...] = ()  # of the controls
     settings = traitlets.Dict().tag(sync=True)
     defaults = traitlets.Dict().tag(sync=True)
+    # The names of those that stand there at once; the others are behind "more". None: all stand there.
+    controls: traitlets.List[str] = traitlets.List().tag(sync=True)
     goal = traitlets.Unicode().tag(sync=True)
     goal_reached = traitlets.Bool().tag(sync=True)
 
@@ -77,12 +81,15 @@ class BrowserLab(anywidget.AnyWidget):
         self,
         settings: dict[str, Any],
         *,
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
         **traits: Any,
     ) -> None:
+        for name in elements("controls", controls, least=0):
+            one_of("controls", name, self.NAMES)
         self._goal = Goal(goal, reached)
-        super().__init__(settings=settings, defaults=settings, goal=goal or "", **traits)
+        super().__init__(settings=settings, defaults=settings, controls=[*controls], goal=goal or "", **traits)
         self.observe(lambda _: self._look(), "settings")
         self._look()
 
@@ -166,6 +173,7 @@ class ScheduleLab(BrowserLab):
         peak_lr: its highest LR, in [1e-6, 100].
         compare: drawn dashed beside it.
         compare_peak_lr: the peak LR of ``compare``; the same by default.
+        controls: those to show, such as ["peak_lr", "warmup_steps"]; the others are behind "more". By default all.
         goal: what the user is asked to reach, in words; given together with ``reached``.
         reached: called with this lab whenever its settings change.
 
@@ -181,6 +189,7 @@ end_factor=0.0, count_from=1), True)
     """
 
     _esm = _source("schedule_lab.js")
+    NAMES = ("peak_lr", *(field.name for field in fields(Schedule)))
     code_open = traitlets.Bool().tag(sync=True)
     # Library -> code, and in "settings" those that it was written for; empty while the panel is closed.
     code = traitlets.Dict().tag(sync=True)
@@ -192,6 +201,7 @@ end_factor=0.0, count_from=1), True)
         *,
         compare: Schedule | None = None,
         compare_peak_lr: float | None = None,
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[["ScheduleLab"], bool] | None = None,
     ) -> None:
@@ -206,7 +216,7 @@ end_factor=0.0, count_from=1), True)
         if compare is not None:
             other = peak_lr if compare_peak_lr is None else compare_peak_lr
             settings["compared"] = {**asdict(compare), "peak_lr": other, "compared": None}
-        super().__init__(settings, goal=goal, reached=reached)
+        super().__init__(settings, controls=controls, goal=goal, reached=reached)
         self.observe(self._write_code, ["settings", "code_open"])
 
     def _write_code(self, _: object) -> None:
@@ -361,6 +371,7 @@ class QuadraticLab(BrowserLab):
         momentum: in [0, 0.99].
         start: one number in [0.1, 2] for each weight; 1 each by default.
         steps: number of steps shown.
+        controls: those to show, such as ["lr"]; the others are behind "more". By default all.
         goal: what the user is asked to reach, in words; given together with ``reached``.
         reached: called with this lab whenever its settings change.
 
@@ -373,6 +384,7 @@ class QuadraticLab(BrowserLab):
     """
 
     _esm = _source("quadratic_lab.js")
+    NAMES = ("lr", "momentum", "curvatures", "start")
     limits = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -383,13 +395,14 @@ class QuadraticLab(BrowserLab):
         start: Sequence[float] | None = None,
         steps: int = 40,
         *,
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:
         curvatures = elements("curvatures", curvatures, "one or two numbers")
         start = [1.0] * len(curvatures) if start is None else elements("start", start, "one or two numbers")
         settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures, "start": start, "steps": steps}
-        super().__init__(settings, goal=goal, reached=reached, limits=LIMITS)
+        super().__init__(settings, controls=controls, goal=goal, reached=reached, limits=LIMITS)
 
     def _check(self, settings: dict[str, Any]) -> None:
         if len(settings["curvatures"]) not in (1, 2) or len(settings["start"]) != len(settings["curvatures"]):

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -10,6 +11,7 @@ import anywidget
 import ipywidgets as widgets
 import mistune
 from IPython import get_ipython
+from IPython.display import display
 
 from warmup_course.checks import function, shown, text
 from warmup_course.classroom import store
@@ -17,6 +19,10 @@ from warmup_course.classroom.store import StoreError, StoreWarning
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
+
+# Of all that cards.css styles.
+CSS_CLASS = "wc-card"
+CSS = Path(__file__).parent / "js" / "cards.css"
 
 
 class _Renderer(mistune.HTMLRenderer):
@@ -58,6 +64,12 @@ def asked_by_a_person() -> bool:
     return "cellId" in parent.get("metadata", {})
 
 
+def style_page() -> None:
+    """Put cards.css into the page, as an output that is not seen; nothing where no notebook runs."""
+    if get_ipython() is not None:
+        display({"text/html": f"<style>{CSS.read_text('utf-8')}</style>", "text/plain": ""}, raw=True)
+
+
 class Card(widgets.VBox):
     """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown).
 
@@ -74,6 +86,7 @@ class Card(widgets.VBox):
         self._on_shown = on_shown if asked_by_a_person() else None
         asks = [] if on_shown is None or self._on_shown else [FrontEnd(on_shown)]
         super().__init__([*children, *asks], layout={"max_width": "50em"})
+        self.add_class(CSS_CLASS)
         self.text = text
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:

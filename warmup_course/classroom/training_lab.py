@@ -45,6 +45,7 @@ class TrainingLab(Lab):
         config: the data, the number of steps and the first position of most controls; its model is not used.
         warmup_steps: of the arm with warmup, at first.
         hidden_layers: of 64 units each, at first.
+        controls: those to show, such as ["peak_lr", "warmup_steps"]; the others are behind "more". By default all.
         seeds: for the runs; one slider says how many of them are used, at first 8 or all.
         goal, reached: see Lab; the runs of both arms are in the lab's ``runs``.
 
@@ -60,6 +61,7 @@ class TrainingLab(Lab):
         warmup_steps: int = 32,
         hidden_layers: int = 4,
         seeds: Sequence[int],
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
@@ -83,7 +85,7 @@ class TrainingLab(Lab):
         # It is never switched off: the keyboard would lose its place.
         self._stop = widgets.Button(description="Stop", tooltip="end the run under way")
         self._stop.on_click(lambda _: setattr(self, "_stopped", True))
-        controls = {
+        widgets_by_name = {
             "peak_lr": widgets.FloatLogSlider(
                 config.peak_lr, base=2, min=-10, max=2, step=0.25, readout_format=".3g", description="peak LR"
             ),
@@ -104,10 +106,16 @@ class TrainingLab(Lab):
         }
         shows = "the training loss, the learning rate and the validation accuracy by step, with and without warmup"
         super().__init__(
-            controls, self._panels.picture, shows, goal=goal, reached=reached, more=(self._stop, self._bar)
+            widgets_by_name,
+            self._panels.picture,
+            shows,
+            shown=controls,
+            goal=goal,
+            reached=reached,
+            more=(self._stop, self._bar),
         )
         for name in ("optimizer", "loss"):
-            controls[name].style.button_width = "auto"
+            widgets_by_name[name].style.button_width = "auto"
         self._run(self.values)
 
     def on_move(self) -> None:
