@@ -15,8 +15,9 @@ import xarray as xr
 from ipywidgets import widget_serialization
 
 from warmup_course import Schedule
-from warmup_course.classroom import browser_labs, plots
+from warmup_course.classroom import browser_labs, plots, store
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
+from warmup_course.classroom.cards import Goal
 from warmup_course.export import Library, to_code
 from warmup_course.lesson_files import WIDGET_VIEW
 from warmup_course.shapes import DECAYS, WARMUPS
@@ -444,13 +445,22 @@ def test_the_order_of_dimensions_does_not_matter(runs):
     assert lab.chosen == turned.chosen == (0.5, 32)
 
 
-def test_a_goal_is_reached_and_lost_again():
+def test_a_goal_once_reached_stays_so_and_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path))
+    monkeypatch.setattr(Goal, "lesson", "01_learning_rate_basics")
     lab = QuadraticLab((1.0,), goal="There in one step", reached=lambda lab: lab.arrival == 1)
     assert (lab.goal, lab.goal_reached) == ("There in one step", False)
     lab.settings = {**lab.settings, "lr": 1.0}
     assert lab.goal_reached
     lab.set_state({"settings": lab.defaults})
-    assert not lab.goal_reached
+    lab.settings = {**lab.settings, "lr": 1.0}
+    assert lab.goal_reached
+    kept = ("01_learning_rate_basics", "goal", "There in one step", "reached")
+    assert [(event.lesson, event.kind, event.item, event.state) for event in store.events()] == [kept]
+    again = QuadraticLab((1.0,), goal="There in one step", reached=lambda lab: lab.arrival == 1)
+    monkeypatch.setattr(browser_labs, "asked_by_a_person", lambda: True)
+    again._repr_mimebundle_()
+    assert again.goal_reached
     assert ScheduleLab(Schedule(30), 0.1, goal="No warmup", reached=lambda lab: True).goal_reached
 
 
@@ -459,6 +469,8 @@ def test_a_goal_is_reached_and_lost_again():
     [
         (lambda: ScheduleLab(Schedule(30), 0.1, goal="x"), "goal and reached must be given together"),
         (lambda: QuadraticLab(reached=bool), "goal and reached must be given together"),
+        (lambda: ScheduleLab(Schedule(30), 0.1, controls=["lr"]), "controls must be one of"),
+        (lambda: QuadraticLab(controls="lr"), "controls must be"),
         (lambda: ScheduleLab(Schedule(30), 0), "peak_lr must be .* got 0"),
         (
             lambda: ScheduleLab(Schedule(200_000), 0.1),

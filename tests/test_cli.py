@@ -511,6 +511,17 @@ def test_a_broken_quiz_is_named(answers, tmp_path, monkeypatch, capsys):
     quiz.read.cache_clear()
 
 
+@pytest.mark.parametrize("wanted", ["1", "4"])
+def test_a_learners_kernels_have_one_thread_unless_the_learner_says_otherwise(course, wanted, monkeypatch):
+    monkeypatch.setattr(cli, "hand_over", lambda command: 0)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    if wanted == "1":
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    assert cli.main(["lab"]) == 0
+    assert os.environ["OMP_NUM_THREADS"] == wanted
+
+
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------
 
 

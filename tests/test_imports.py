@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "sweep": BASE | {"training", "stacked"},
     "probes": {"checks", "schedulers"},
     "export": {"checks", "shapes", "schedulers"},
-    "classroom": BASE | {"training", "stacked", "sweep", "probes", "export"},
+    "classroom": BASE | {"training", "stacked", "sweep", "probes", "export", "lesson_files"},
     "evidence": {"classroom", "lesson_files"},
     "lab_settings": set(),
     "lesson_files": {"checks"},

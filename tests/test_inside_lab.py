@@ -142,9 +142,9 @@ def test_a_saved_page_shows_the_cursor_too(runs: Any) -> None:
 
 def test_it_knows_its_goal(runs: Any) -> None:
     lab = InsideLab(runs, (NETWORK, 0.05, 0), goal="Linear.", reached=lambda lab: lab.chosen[0] == LINEAR)
-    assert "reached" not in lab.children[-1].value
+    assert "reached" not in lab.children[0].value
     move(lab, model=LINEAR)
-    assert "✔ reached" in lab.children[-1].value
+    assert "✔ <strong>reached" in lab.children[0].value
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,13 @@ def test_a_slider_lab_knows_its_goal() -> None:
         reached=lambda lab: lab.values["x"] == 7,
         x=widgets.IntSlider(3),
     )
-    line = lab.children[-1]
+    line = lab.children[0]
     assert "Find 7." in line.value
     assert "reached" not in line.value
     lab.controls["x"].value = 7
-    assert "✔ reached" in line.value
+    assert "✔ <strong>reached" in line.value
+    lab.reset()
+    assert "✔ <strong>reached" in line.value  # once is enough
     with pytest.raises(ValueError, match="goal and reached must be given together"):
         SliderLab(lambda figure: None, goal="Find 7.")
 
@@ -194,18 +196,31 @@ def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch
     assert lab.runs.step.size == 40
 
 
+def test_controls_that_a_lesson_does_not_need_are_behind_more() -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["peak_lr", "warmup_steps"])
+    first, rest = (child for child in lab.children if isinstance(child, widgets.GridBox))
+    assert [control.description for control in first.children] == ["peak LR", "warmup steps"]
+    assert len(rest.children) == len(lab.controls) - 2
+    [buttons] = [child for child in lab.children if isinstance(child, widgets.HBox)]
+    unfold = buttons.children[-1]
+    assert rest.layout.display == "none"
+    unfold.value = True
+    assert rest.layout.display == "grid"
+    with pytest.raises(ValueError, match="controls must be one of"):
+        TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["lr"])
+
+
 def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0.02)
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
     monkeypatch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
     stop = part(lab, widgets.Button, "Stop")
-    assert stop.disabled
+    stop.click()  # it ends no run but the one under way
     lab.controls["hidden_layers"].value = 2
-    wait_for(lambda: not stop.disabled)
+    wait_for(lambda: "Training." in lab.status.value)
     stop.click()
     lab.wait()
-    assert stop.disabled
-    assert "Stopped after" in lab.status.value
+    assert "Stopped in step" in lab.status.value
     assert headlines(lab) == ["stopped", "stopped"]
 
 

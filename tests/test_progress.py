@@ -29,7 +29,10 @@ START, RAMP = "00_start_here", "03_linear_warmup"
 
 @pytest.fixture(autouse=True)
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lesson 00: 10 minutes, one question, no exercise. Lesson 03: 20 minutes, three questions, two exercises."""
+    """Lesson 00: 10 minutes, one question.
+
+    Lesson 03: 20 minutes, three questions, two exercises, three predictions, and two goals of labs.
+    """
     quizzes = {
         START: {"title": "What & why?", "minutes": 10, "questions": [{"id": "why"}]},
         RAMP: {"title": "What does linear warmup do?", "minutes": 20, "questions": [{"id": item} for item in "abc"]},
@@ -38,6 +41,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(progress, "quizzes", lambda: list(quizzes))
     monkeypatch.setattr(progress, "load", quizzes.__getitem__)
     monkeypatch.setattr(progress, "EXERCISES", exercises)
+    monkeypatch.setattr(progress, "asked_in", lambda lesson: (3, 2) if lesson == RAMP else (0, 0))
     monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "home"))
     return tmp_path
 
@@ -64,19 +68,21 @@ def test_at_first_nothing_is_done():
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        # A question counts once it was right, whatever came before or after. 20 minutes for 5 things, 4 for each.
+        # 20 minutes for 10 things, 2 for each. A question counts once it was right, whatever came before or after.
         ([("question", "a", "wrong")], (0, 0, 0, 0, 20)),
-        ([("question", "a", "wrong"), ("question", "a", "right")], (1, 0, 0, 0, 16)),
-        ([("question", "a", "right"), ("question", "a", "right"), ("question", "a", "wrong")], (1, 0, 0, 0, 16)),
+        ([("question", "a", "wrong"), ("question", "a", "right")], (1, 0, 0, 0, 18)),
+        ([("question", "a", "right"), ("question", "a", "right"), ("question", "a", "wrong")], (1, 0, 0, 0, 18)),
         ([("exercise", "03_ramp", "not yet")], (0, 0, 0, 0, 20)),
-        ([("exercise", "03_ramp", "done"), ("exercise", "03_ramp", "not yet")], (0, 1, 0, 0, 16)),
+        ([("exercise", "03_ramp", "done"), ("exercise", "03_ramp", "not yet")], (0, 1, 0, 0, 18)),
         # What a later version of the course has no longer does not count.
         ([("question", "gone", "right"), ("exercise", "gone", "done")], (0, 0, 0, 0, 20)),
-        # Predictions take no time of their own; the latest reveal counts.
-        ([("prediction", "p", "locked"), ("prediction", "q", "locked")], (0, 0, 2, 0, 20)),
-        ([("prediction", "p", "locked"), ("prediction", "p", "held")], (0, 0, 1, 1, 20)),
-        ([("prediction", "p", "locked"), ("prediction", "p", "held"), ("prediction", "p", "missed")], (0, 0, 1, 0, 20)),
-        ([("prediction", "p", "locked"), ("prediction", "p", "missed"), ("prediction", "p", "held")], (0, 0, 1, 1, 20)),
+        # A prediction counts once it was made, whether or not it held; the latest reveal counts for that.
+        ([("prediction", "p", "locked"), ("prediction", "q", "locked")], (0, 0, 2, 0, 16)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "held")], (0, 0, 1, 1, 18)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "held"), ("prediction", "p", "missed")], (0, 0, 1, 0, 18)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "missed"), ("prediction", "p", "held")], (0, 0, 1, 1, 18)),
+        # A goal counts once.
+        ([("goal", "g", "reached"), ("goal", "g", "reached")], (0, 0, 0, 0, 18)),
     ],
 )
 def test_what_counts(events: list[tuple[str, str, str]], expected: tuple[int, ...]):
@@ -116,6 +122,14 @@ def test_all_done():
     assert totals(summary()) == "2 of 2 done."
 
 
+def test_the_lessons_own_files_say_how_much_they_ask_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    assert progress.asked_in("final") == (0, 0)
+    predictions, goals = progress.asked_in(RAMP)
+    assert predictions >= 2
+    assert goals >= 1
+
+
 # ---- as text --------------------------------------------------------------------------------------------------------
 
 
@@ -125,16 +139,16 @@ def test_the_text_is_a_table_with_totals():
     for state in ("locked", "missed"):
         store.record(RAMP, "prediction", "p", "x", state)
     assert as_text(summary()) == (
-        "lesson            questions  exercises  predictions  time left\n"
-        "00_start_here     1 of 1     none       none yet     done\n"
-        "03_linear_warmup  1 of 3     0 of 2     0 of 1 held  16 min\n"
+        "lesson            questions  exercises  predictions  goals   left\n"
+        "00_start_here     1 of 1     none       none         none    done\n"
+        "03_linear_warmup  1 of 3     0 of 2     1 of 3       0 of 2  16 min\n"
         "\n"
         "1 of 2 done, about 16 minutes left."
     )
 
 
 def test_the_text_fits_80_columns_for_long_names():
-    longest = LessonProgress("02_high_lr_instability", "?" * 60, 120, 11, 12, 10, 12, 12, 10)
+    longest = LessonProgress("02_high_lr_instability", "?" * 60, 120, 11, 12, 10, 12, 12, 10, 12, 1, 2)
     assert max(map(len, as_text([longest]).splitlines())) <= 80
     assert totals([LessonProgress(RAMP, "?", 5, 4, 5, 0, 0, 0, 0)]) == "0 of 1 done, about 1 minute left."
 
@@ -174,9 +188,9 @@ def parts(card: widgets.VBox) -> tuple[widgets.HTML, widgets.Button, Status]:
 
 
 NOTHING_DONE = [
-    ["lesson", "questions", "exercises", "predictions", "time left"],
-    ["00 · What & why?", "0 of 1", "none", "none yet", "10 min"],
-    ["03 · What does linear warmup do?", "0 of 3", "0 of 2", "none yet", "20 min"],
+    ["lesson", "questions", "exercises", "predictions", "goals", "left"],
+    ["00 · What & why?", "0 of 1", "none", "none", "none", "10 min"],
+    ["03 · What does linear warmup do?", "0 of 3", "0 of 2", "0 of 3", "0 of 2", "20 min"],
 ]
 
 
@@ -198,6 +212,19 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
     assert "0 of 2 done, about 30 minutes left." in status.value
 
 
+def test_once_it_is_seen_what_is_done_counts_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store, "watchers", {})
+    card = progress_table()
+    table, *_ = parts(card)
+    store.record(RAMP, "question", "a", "B", "right")
+    assert Cells(table.value).rows == NOTHING_DONE
+    is_shown(card)
+    store.record(RAMP, "prediction", "p", "x", "locked")
+    store.record(RAMP, "prediction", "p", "x", "held")
+    store.record(RAMP, "goal", "g", "", "reached")
+    assert Cells(table.value).rows[2][1:] == ["1 of 3", "0 of 2", "1 of 3, 1 held", "1 of 2", "14 min"]
+
+
 def test_making_the_table_makes_no_file(course: Path):
     progress_table()
     assert not (course / "home").exists()
@@ -206,7 +233,7 @@ def test_making_the_table_makes_no_file(course: Path):
 def test_the_table_can_be_listened_to():
     table, button, _ = parts(progress_table())
     cells = Cells(table.value)
-    assert cells.scopes == 5 * ["col"] + 2 * ["row"]
+    assert cells.scopes == 6 * ["col"] + 2 * ["row"]
     assert cells.tags[:2] == ["table", "caption"]
     assert button.description == "Refresh"
 
