@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from ipywidgets import widget_serialization
 
 from warmup_course import Schedule
 from warmup_course.authoring.normal_form import WIDGET_VIEW
-from warmup_course.classroom import browser_labs, plots
+from warmup_course.classroom import browser_labs, plots, store
 from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
-from warmup_course.export import to_code
+from warmup_course.classroom.cards import Goal
+from warmup_course.export import Library, to_code
 from warmup_course.shapes import DECAYS, WARMUPS
 
 
@@ -253,7 +255,7 @@ def test_sentences_of_the_map(runs):
 def test_numbers_read_the_same_in_both_languages():
     numbers = [0, 1, 0.1, 0.03126, 1e-4, 9.999e-5, 1e-5, 2.47e-6, 0.30000000000000004, 99.95, 123.4]
     assert in_node(ScheduleLab, "return data.map((number) => lab.short(number))", numbers) == [
-        browser_labs._short(number) for number in numbers
+        browser_labs.short(number) for number in numbers
     ]
 
 
@@ -375,7 +377,7 @@ def test_the_picture_and_advice_stand_before_the_lab_until_its_style_loads(name,
     assert shown is lab
     assert still.children[0].value == base64.b64decode(data["image/png"])
     assert "pip install anywidget" in still.children[1].value
-    [hiding] = still._dom_classes
+    [hiding] = still.get_state()["_dom_classes"]
     assert f".{hiding} {{\n  display: none;" in lab._css
     assert f".{hiding} ~ :has(" in still.children[1].value
 
@@ -387,7 +389,7 @@ def test_schedule_lab_tells_what_it_shows():
     assert ScheduleLab(Schedule(30), 0.1).compared is None
 
 
-LIBRARIES = ("torch", "transformers", "python")
+LIBRARIES = get_args(Library)
 
 
 def test_the_open_panel_has_the_code_of_whatever_is_shown():
@@ -443,13 +445,22 @@ def test_the_order_of_dimensions_does_not_matter(runs):
     assert lab.chosen == turned.chosen == (0.5, 32)
 
 
-def test_a_goal_is_reached_and_lost_again():
+def test_a_goal_once_reached_stays_so_and_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path))
+    monkeypatch.setattr(Goal, "lesson", "01_learning_rate_basics")
     lab = QuadraticLab((1.0,), goal="There in one step", reached=lambda lab: lab.arrival == 1)
     assert (lab.goal, lab.goal_reached) == ("There in one step", False)
     lab.settings = {**lab.settings, "lr": 1.0}
     assert lab.goal_reached
     lab.set_state({"settings": lab.defaults})
-    assert not lab.goal_reached
+    lab.settings = {**lab.settings, "lr": 1.0}
+    assert lab.goal_reached
+    kept = ("01_learning_rate_basics", "goal", "There in one step", "reached")
+    assert [(event.lesson, event.kind, event.item, event.state) for event in store.events()] == [kept]
+    again = QuadraticLab((1.0,), goal="There in one step", reached=lambda lab: lab.arrival == 1)
+    monkeypatch.setattr(browser_labs, "asked_by_a_person", lambda: True)
+    again._repr_mimebundle_()
+    assert again.goal_reached
     assert ScheduleLab(Schedule(30), 0.1, goal="No warmup", reached=lambda lab: True).goal_reached
 
 
@@ -458,6 +469,8 @@ def test_a_goal_is_reached_and_lost_again():
     [
         (lambda: ScheduleLab(Schedule(30), 0.1, goal="x"), "goal and reached must be given together"),
         (lambda: QuadraticLab(reached=bool), "goal and reached must be given together"),
+        (lambda: ScheduleLab(Schedule(30), 0.1, controls=["lr"]), "controls must be one of"),
+        (lambda: QuadraticLab(controls="lr"), "controls must be"),
         (lambda: ScheduleLab(Schedule(30), 0), "peak_lr must be .* got 0"),
         (
             lambda: ScheduleLab(Schedule(200_000), 0.1),

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from IPython.core.interactiveshell import InteractiveShell
+from pretended_browser import is_shown
 
 from warmup_course import MLP, TrainConfig, sweep
 from warmup_course.classroom import capstone, store
 from warmup_course.classroom.capstone import BASELINE, BEST, HELD_OUT_SEEDS, TASK, Budget, OverBudgetError
-from warmup_course.classroom.cards import FrontEnd
 
 SMALL = TrainConfig(data="tabular", model=lambda: MLP(10, 2, hidden=[]), total_steps=10, device="cpu")
 
@@ -21,12 +21,6 @@ SMALL = TrainConfig(data="tabular", model=lambda: MLP(10, 2, hidden=[]), total_s
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
-
-
-def is_shown(budget: Budget) -> None:
-    """What arrives when a browser shows it."""
-    [front_end] = [child for child in budget.children if isinstance(child, FrontEnd)]
-    front_end._handle_custom_msg("shown", [])
 
 
 def begin_anew(budget: Budget) -> None:

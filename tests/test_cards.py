@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from jupyter_client.manager import start_new_kernel
+from pretended_browser import is_shown
 
 from warmup_course.classroom import cards, store
 from warmup_course.classroom.cards import Card, FrontEnd, Status, asked_by_a_person, to_html
@@ -17,7 +18,7 @@ def test_here_no_person_asks_so_the_page_is_asked() -> None:
     card._repr_mimebundle_()
     assert shown == []
     assert isinstance(card.children[-1], FrontEnd)
-    card.children[-1]._handle_custom_msg("shown", [])
+    is_shown(card)
     assert shown == ["now"]
 
 

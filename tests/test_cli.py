@@ -504,12 +504,23 @@ def test_a_broken_quiz_is_named(answers, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(quiz, "QUIZZES", quizzes)
     for damage in (b"title: [", b"3", b"title: x", b"\xff\xfe\x00"):
         (quizzes / "03_linear_warmup.yaml").write_bytes(damage)
-        quiz._read.cache_clear()
+        quiz.read.cache_clear()
         assert cli.main(["progress"]) == 2
         said = capsys.readouterr().err
         assert said.startswith(f"warmup-course: {quizzes / '03_linear_warmup.yaml'} is damaged: ")
         assert said.count("\n") == 1
-    quiz._read.cache_clear()
+    quiz.read.cache_clear()
+
+
+@pytest.mark.parametrize("wanted", ["1", "4"])
+def test_a_learners_kernels_have_one_thread_unless_the_learner_says_otherwise(course, wanted, monkeypatch):
+    monkeypatch.setattr(cli, "hand_over", lambda command: 0)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    if wanted == "1":
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    assert cli.main(["lab"]) == 0
+    assert os.environ["OMP_NUM_THREADS"] == wanted
 
 
 # ---- the real JupyterLab --------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Each checker is fed what learners hand in: nothing, typical mistakes, and right answers in other words."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
 from keys import RIGHT, WRONG
+from pretended_browser import is_shown
 
 from warmup_course.classroom import store
 from warmup_course.classroom.exercises import EXERCISES, exercise
@@ -76,8 +78,7 @@ def test_the_solution_passes_as_it_is_shown(name: str, said: list) -> None:
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_hints_come_one_by_one(name: str, said: list) -> None:
-    task = exercise(name)
-    task._hints_given = 0
+    task = replace(exercise(name))  # one to which no hint was given yet
     for given in range(1, len(task.hints) + 1):
         task.hint()
         assert said[-1].data.count("**Hint") == given
@@ -94,7 +95,7 @@ def test_the_state_is_kept_once_a_browser_shows_it(said: list) -> None:
         for kept in (card.text, card.children[0].value):
             assert "Not remembered here:" in kept
             assert "pip install anywidget" in kept
-        card.children[-1]._handle_custom_msg("shown", [])
+        is_shown(card)
         for kept in (card.text, card.children[0].value):
             assert "Not remembered" not in kept
     assert "remembered" not in said[0].text  # there is no answer yet
@@ -109,7 +110,7 @@ def test_a_store_that_fails_does_not_stop_the_lesson(said: list, monkeypatch: py
 
     monkeypatch.setattr(store, "record", fail)
     exercise("01_learning_rate_basics/valley").check(0.5)
-    said[-1].children[-1]._handle_custom_msg("shown", [])
+    is_shown(said[-1])
     assert "Make room." in said[-1].children[0].value
     assert "Make room." in said[-1].text  # on a saved page, too, "Done" is not all
 

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lesson_files": {"variables"},
     "jupyterlab_settings": set(),
 }
-MAY_IMPORT["classroom"] = MAY_IMPORT.keys() - {"lesson_files", "jupyterlab_settings"}
+MAY_IMPORT["classroom"] = MAY_IMPORT.keys() - {"jupyterlab_settings"}
 MAY_IMPORT["authoring"] = {"variables", "lesson_files", "classroom"}
 MAY_IMPORT["cli"] = {"variables", "lesson_files", "classroom", "authoring", "__version__"}
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}

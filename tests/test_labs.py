@@ -78,11 +78,13 @@ def test_a_slider_lab_knows_its_goal() -> None:
         reached=lambda lab: lab.values["x"] == 7,
         x=widgets.IntSlider(3),
     )
-    line = lab.children[-1]
+    line = lab.children[0]
     assert "Find 7." in line.value
     assert "reached" not in line.value
     lab.controls["x"].value = 7
-    assert "✔ reached" in line.value
+    assert "✔ <strong>reached" in line.value
+    lab.reset()
+    assert "✔ <strong>reached" in line.value  # once is enough
     with pytest.raises(ValueError, match="goal and reached must be given together"):
         SliderLab(lambda figure: None, goal="Find 7.")
 
@@ -133,9 +135,7 @@ def test_the_training_lab_shows_what_a_sweep_gives() -> None:
     np.testing.assert_allclose(lab.runs.batch_loss, wanted.batch_loss, rtol=1e-5)
     assert summary_of(lab.runs) in lab.status.value.replace("</p>", "").replace("\n", " ")
     trained = (wanted.outcome == "trained").sum("seed").values
-    assert [text.get_text().split(": ")[1] for text in lab._panels._headline] == [
-        f"{count} of 2 train" for count in trained
-    ]
+    assert headlines(lab) == [f"{count} of 2 train" for count in trained]
 
 
 def test_the_training_lab_shows_every_epoch() -> None:
@@ -160,6 +160,18 @@ def test_the_first_run_needs_no_thread_and_the_last_position_wins() -> None:
     np.testing.assert_array_equal(lab.picture.value, alone.picture.value)
 
 
+def headlines(lab: TrainingLab) -> list[str]:
+    """What stands above the panels on each arm."""
+    return [text.get_text().split(": ")[1] for text in lab.snapshot().texts]
+
+
+def part(lab: widgets.Box, kind: type[widgets.Widget], description: str = "") -> widgets.Widget:
+    """The one widget of that kind in a lab's rows."""
+    in_rows = [widget for row in lab.children for widget in getattr(row, "children", ())]
+    [found] = [w for w in in_rows if isinstance(w, kind) and w.description == description]
+    return found
+
+
 def sweep_for_ever(config: TrainConfig, *, progress, **_: object) -> None:
     for _ in progress(range(10**9)):
         time.sleep(0.001)
@@ -178,36 +190,50 @@ def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch
         patch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
         lab.controls["hidden_layers"].value = 2
         time.sleep(0.2)
-        assert lab._thread is not None
+        assert "TrainingLab" in {thread.name for thread in threading.enumerate()}
     lab.controls["hidden_layers"].value = 0
     lab.wait()
     assert lab.runs.step.size == 40
+
+
+def test_controls_that_a_lesson_does_not_need_are_behind_more() -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["peak_lr", "warmup_steps"])
+    first, rest = (child for child in lab.children if isinstance(child, widgets.GridBox))
+    assert [control.description for control in first.children] == ["peak LR", "warmup steps"]
+    assert len(rest.children) == len(lab.controls) - 2
+    [buttons] = [child for child in lab.children if isinstance(child, widgets.HBox)]
+    unfold = buttons.children[-1]
+    assert rest.layout.display == "none"
+    unfold.value = True
+    assert rest.layout.display == "grid"
+    with pytest.raises(ValueError, match="controls must be one of"):
+        TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["lr"])
 
 
 def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0.02)
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
     monkeypatch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
-    assert lab._stop.disabled
+    stop = part(lab, widgets.Button, "Stop")
+    stop.click()  # it ends no run but the one under way
     lab.controls["hidden_layers"].value = 2
-    wait_for(lambda: not lab._stop.disabled)
-    lab._stop.click()
+    wait_for(lambda: "Training." in lab.status.value)
+    stop.click()
     lab.wait()
-    assert lab._stop.disabled
-    assert "Stopped after" in lab.status.value
-    assert [text.get_text().split(": ")[1] for text in lab._panels._headline] == ["stopped", "stopped"]
+    assert "Stopped in step" in lab.status.value
+    assert headlines(lab) == ["stopped", "stopped"]
 
 
 def test_a_longer_run_shows_what_it_has_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
     drawn = []
-    lab.picture.observe(lambda _: drawn.append(lab._panels._losses[1].get_segments()), "value")
+    lab.picture.observe(lambda _: drawn.append(lab.snapshot().axes[0].collections[1].get_segments()), "value")
     monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0)
     lab.controls["hidden_layers"].value = 2
     lab.wait()
     # The schedules, before the old runs; then after the first epoch; after the last, cut one; the result.
     assert [len(segments[0]) for segments in drawn] == [40, 23, 40]
-    assert lab._bar.value == 0
+    assert part(lab, widgets.IntProgress).value == 0
 
 
 def test_a_failing_run_says_so_and_the_lab_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """Predictions: locked before the experiment, set beside what was measured, kept for another day."""
 
 import pytest
+from pretended_browser import is_shown
 
 from warmup_course.classroom import begin, predictions, store
-from warmup_course.classroom.cards import Card
 from warmup_course.classroom.predictions import Prediction
 
 ASKED = ("How many of ten train?", ["0 or 1", "2 to 5", "6 or more"])
@@ -24,11 +24,6 @@ def lock(guess: Prediction, choice: str) -> None:
     guess.lock_button.click()
 
 
-def show(card: Card) -> None:
-    """As a browser does."""
-    card.children[-1]._handle_custom_msg("shown", [])
-
-
 def kept() -> list[tuple[str, str, str, str]]:
     return [(event.lesson, event.item, event.answer, event.state) for event in store.events(kind="prediction")]
 
@@ -42,20 +37,20 @@ def test_a_locked_prediction_is_set_beside_what_was_measured(choice: str, state:
     assert guess.closed
     assert all(button.disabled for button in guess.choice_buttons.buttons)
     compared = guess.reveal("6 or more", "9 of 10 train")
-    show(compared)
+    is_shown(compared)
     for text in (said, choice, "9 of 10 train"):
         assert text in compared.status.value
     lesson, question = "03_linear_warmup", ASKED[0]
     events = [(lesson, question, choice, "locked"), (lesson, question, "9 of 10 train", state)]
     assert kept() == events
-    show(guess.reveal("6 or more", "9 of 10 train"))  # the cell is run again
+    is_shown(guess.reveal("6 or more", "9 of 10 train"))  # the cell is run again
     assert kept() == events
 
 
 def test_what_is_locked_after_the_measurement_is_compared_at_once() -> None:
     guess = predict()
     compared = guess.reveal("6 or more", "9 of 10 train")
-    show(compared)
+    is_shown(compared)
     assert "Lock your prediction above" in compared.status.value
     assert "9 of 10" not in compared.status.value
     lock(guess, "6 or more")
@@ -110,7 +105,7 @@ def test_another_day_it_is_still_locked_once_a_browser_shows_it() -> None:
     lock(predict(), "2 to 5")
     again = predict()
     assert again.locked is None
-    show(again)
+    is_shown(again)
     assert again.locked == "2 to 5"
     assert again.closed
     assert again.choice_buttons.chosen == [1]
@@ -127,7 +122,7 @@ def test_a_click_finds_what_was_locked_though_no_page_has_told_that_it_shows_it(
 def test_a_choice_that_the_lesson_no_longer_offers_is_forgotten() -> None:
     store.record("03_linear_warmup", "prediction", ASKED[0], "all of them", "locked")
     guess = predict()
-    show(guess)
+    is_shown(guess)
     assert guess.locked is None
     assert not guess.closed
 
@@ -142,7 +137,7 @@ def test_a_store_that_fails_is_said_and_the_prediction_stays_locked(monkeypatch:
     assert guess.locked == "2 to 5"
     assert "Make room." in guess.status.value
     compared = guess.reveal("2 to 5", "4 of 10")
-    show(compared)
+    is_shown(compared)
     assert "It held" in compared.status.value
     assert "Make room." in compared.status.value
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import ipywidgets as widgets
 import pytest
+from pretended_browser import is_shown
 
 from warmup_course.classroom import progress, store
-from warmup_course.classroom.cards import FrontEnd, Status
+from warmup_course.classroom.cards import Status
 from warmup_course.classroom.progress import (
     LessonProgress,
     as_text,
@@ -28,7 +29,10 @@ START, RAMP = "00_start_here", "03_linear_warmup"
 
 @pytest.fixture(autouse=True)
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lesson 00: 10 minutes, one question, no exercise. Lesson 03: 20 minutes, three questions, two exercises."""
+    """Lesson 00: 10 minutes, one question.
+
+    Lesson 03: 20 minutes, three questions, two exercises, three predictions, and two goals of labs.
+    """
     quizzes = {
         START: {"title": "What & why?", "minutes": 10, "questions": [{"id": "why"}]},
         RAMP: {"title": "What does linear warmup do?", "minutes": 20, "questions": [{"id": item} for item in "abc"]},
@@ -37,6 +41,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(progress, "quizzes", lambda: list(quizzes))
     monkeypatch.setattr(progress, "load", quizzes.__getitem__)
     monkeypatch.setattr(progress, "EXERCISES", exercises)
+    monkeypatch.setattr(progress, "asked_in", lambda lesson: (3, 2) if lesson == RAMP else (0, 0))
     monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path / "home"))
     return tmp_path
 
@@ -63,19 +68,21 @@ def test_at_first_nothing_is_done():
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        # A question counts once it was right, whatever came before or after. 20 minutes for 5 things, 4 for each.
+        # 20 minutes for 10 things, 2 for each. A question counts once it was right, whatever came before or after.
         ([("question", "a", "wrong")], (0, 0, 0, 0, 20)),
-        ([("question", "a", "wrong"), ("question", "a", "right")], (1, 0, 0, 0, 16)),
-        ([("question", "a", "right"), ("question", "a", "right"), ("question", "a", "wrong")], (1, 0, 0, 0, 16)),
+        ([("question", "a", "wrong"), ("question", "a", "right")], (1, 0, 0, 0, 18)),
+        ([("question", "a", "right"), ("question", "a", "right"), ("question", "a", "wrong")], (1, 0, 0, 0, 18)),
         ([("exercise", "03_ramp", "not yet")], (0, 0, 0, 0, 20)),
-        ([("exercise", "03_ramp", "done"), ("exercise", "03_ramp", "not yet")], (0, 1, 0, 0, 16)),
+        ([("exercise", "03_ramp", "done"), ("exercise", "03_ramp", "not yet")], (0, 1, 0, 0, 18)),
         # What a later version of the course has no longer does not count.
         ([("question", "gone", "right"), ("exercise", "gone", "done")], (0, 0, 0, 0, 20)),
-        # Predictions take no time of their own; the latest reveal counts.
-        ([("prediction", "p", "locked"), ("prediction", "q", "locked")], (0, 0, 2, 0, 20)),
-        ([("prediction", "p", "locked"), ("prediction", "p", "held")], (0, 0, 1, 1, 20)),
-        ([("prediction", "p", "locked"), ("prediction", "p", "held"), ("prediction", "p", "missed")], (0, 0, 1, 0, 20)),
-        ([("prediction", "p", "locked"), ("prediction", "p", "missed"), ("prediction", "p", "held")], (0, 0, 1, 1, 20)),
+        # A prediction counts once it was made, whether or not it held; the latest reveal counts for that.
+        ([("prediction", "p", "locked"), ("prediction", "q", "locked")], (0, 0, 2, 0, 16)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "held")], (0, 0, 1, 1, 18)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "held"), ("prediction", "p", "missed")], (0, 0, 1, 0, 18)),
+        ([("prediction", "p", "locked"), ("prediction", "p", "missed"), ("prediction", "p", "held")], (0, 0, 1, 1, 18)),
+        # A goal counts once.
+        ([("goal", "g", "reached"), ("goal", "g", "reached")], (0, 0, 0, 0, 18)),
     ],
 )
 def test_what_counts(events: list[tuple[str, str, str]], expected: tuple[int, ...]):
@@ -115,6 +122,14 @@ def test_all_done():
     assert totals(summary()) == "2 of 2 done."
 
 
+def test_the_lessons_own_files_say_how_much_they_ask_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    assert progress.asked_in("final") == (0, 0)
+    predictions, goals = progress.asked_in(RAMP)
+    assert predictions >= 2
+    assert goals >= 1
+
+
 # ---- as text --------------------------------------------------------------------------------------------------------
 
 
@@ -124,16 +139,16 @@ def test_the_text_is_a_table_with_totals():
     for state in ("locked", "missed"):
         store.record(RAMP, "prediction", "p", "x", state)
     assert as_text(summary()) == (
-        "lesson            questions  exercises  predictions  time left\n"
-        "00_start_here     1 of 1     none       none yet     done\n"
-        "03_linear_warmup  1 of 3     0 of 2     0 of 1 held  16 min\n"
+        "lesson            questions  exercises  predictions  goals   left\n"
+        "00_start_here     1 of 1     none       none         none    done\n"
+        "03_linear_warmup  1 of 3     0 of 2     1 of 3       0 of 2  16 min\n"
         "\n"
         "1 of 2 done, about 16 minutes left."
     )
 
 
 def test_the_text_fits_80_columns_for_long_names():
-    longest = LessonProgress("02_high_lr_instability", "?" * 60, 120, 11, 12, 10, 12, 12, 10)
+    longest = LessonProgress("02_high_lr_instability", "?" * 60, 120, 11, 12, 10, 12, 12, 10, 12, 1, 2)
     assert max(map(len, as_text([longest]).splitlines())) <= 80
     assert totals([LessonProgress(RAMP, "?", 5, 4, 5, 0, 0, 0, 0)]) == "0 of 1 done, about 1 minute left."
 
@@ -165,23 +180,17 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def parts(card: widgets.VBox) -> tuple[widgets.HTML, widgets.Button, Status, FrontEnd]:
+def parts(card: widgets.VBox) -> tuple[widgets.HTML, widgets.Button, Status]:
     [table] = [child for child in card.children if type(child) is widgets.HTML]
     [button] = [child for child in card.children if isinstance(child, widgets.Button)]
     [status] = [child for child in card.children if isinstance(child, Status)]
-    [front_end] = [child for child in card.children if isinstance(child, FrontEnd)]
-    return table, button, status, front_end
-
-
-def is_shown(front_end: FrontEnd) -> None:
-    """What arrives when a browser shows it."""
-    front_end._handle_custom_msg("shown", [])
+    return table, button, status
 
 
 NOTHING_DONE = [
-    ["lesson", "questions", "exercises", "predictions", "time left"],
-    ["00 · What & why?", "0 of 1", "none", "none yet", "10 min"],
-    ["03 · What does linear warmup do?", "0 of 3", "0 of 2", "none yet", "20 min"],
+    ["lesson", "questions", "exercises", "predictions", "goals", "left"],
+    ["00 · What & why?", "0 of 1", "none", "none", "none", "10 min"],
+    ["03 · What does linear warmup do?", "0 of 3", "0 of 2", "0 of 3", "0 of 2", "20 min"],
 ]
 
 
@@ -189,10 +198,11 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
     finish_all()
     with monkeypatch.context() as patch:
         patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
-        table, button, status, front_end = parts(progress_table())
+        card = progress_table()
+        table, button, status = parts(card)
     assert Cells(table.value).rows == NOTHING_DONE
     assert "<strong>Refresh</strong> reads your answers" in status.value
-    is_shown(front_end)
+    is_shown(card)
     assert "reads your answers" not in status.value
     assert [row[-1] for row in Cells(table.value).rows[1:]] == ["done", "done"]
     assert "2 of 2 done." in status.value
@@ -202,15 +212,28 @@ def test_the_store_is_read_when_a_browser_shows_the_table(course: Path, monkeypa
     assert "0 of 2 done, about 30 minutes left." in status.value
 
 
+def test_once_it_is_seen_what_is_done_counts_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store, "watchers", {})
+    card = progress_table()
+    table, *_ = parts(card)
+    store.record(RAMP, "question", "a", "B", "right")
+    assert Cells(table.value).rows == NOTHING_DONE
+    is_shown(card)
+    store.record(RAMP, "prediction", "p", "x", "locked")
+    store.record(RAMP, "prediction", "p", "x", "held")
+    store.record(RAMP, "goal", "g", "", "reached")
+    assert Cells(table.value).rows[2][1:] == ["1 of 3", "0 of 2", "1 of 3, 1 held", "1 of 2", "14 min"]
+
+
 def test_making_the_table_makes_no_file(course: Path):
     progress_table()
     assert not (course / "home").exists()
 
 
 def test_the_table_can_be_listened_to():
-    table, button, _, _ = parts(progress_table())
+    table, button, _ = parts(progress_table())
     cells = Cells(table.value)
-    assert cells.scopes == 5 * ["col"] + 2 * ["row"]
+    assert cells.scopes == 6 * ["col"] + 2 * ["row"]
     assert cells.tags[:2] == ["table", "caption"]
     assert button.description == "Refresh"
 
@@ -223,11 +246,12 @@ def test_colours_follow_the_theme():
 
 
 def test_what_is_wrong_with_the_store_is_shown_and_passes():
-    table, button, status, front_end = parts(progress_table())
+    card = progress_table()
+    table, button, status = parts(card)
     store.record(RAMP, "question", "a", "B", "right")
     good = store.path().read_bytes()
     store.path().write_bytes(good[:60] + (2).to_bytes(4, "big") + good[64:])
-    is_shown(front_end)
+    is_shown(card)
     assert Cells(table.value).rows == NOTHING_DONE
     assert 'role="status"' in status.value
     assert "newer version" in status.value
@@ -239,7 +263,7 @@ def test_what_is_wrong_with_the_store_is_shown_and_passes():
 
 
 def test_damage_that_was_mended_is_said_beside_what_is_left():
-    table, button, status, _ = parts(progress_table())
+    table, button, status = parts(progress_table())
     store.record(RAMP, "question", "a", "B", "right")
     store.path().write_bytes(b"\xaa" * 4096 + store.path().read_bytes()[4096:])
     button.click()
@@ -307,11 +331,11 @@ def test_the_results_page_shows_both_tables_once_it_is_seen(monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(store, "events", lambda: pytest.fail("nobody has seen the widget yet"))
         page = results_page()
-    table, button, _, front_end = parts(page)
+    table, button, _ = parts(page)
     beside = page.children[1]
     assert Cells(table.value).rows == NOTHING_DONE
     assert beside.value == ""
-    is_shown(front_end)
+    is_shown(page)
     assert Cells(table.value).rows[1][-1] == "done"
     shown = Cells(beside.value)
     assert [cell.strip() for cell in shown.rows[0]] == ["lesson", "question", "you predicted", "measured", "verdict"]
@@ -336,7 +360,7 @@ def test_what_somebody_typed_becomes_no_tag():
     for answer, state in ((image, "locked"), (image, "missed")):
         store.record(f"{image}_{RAMP}", "prediction", f"Is ${image}$ in `{image}`?", answer, state)
     page = results_page()
-    _, button, _, _ = parts(page)
+    _, button, _ = parts(page)
     button.click()
     shown = Cells(page.children[1].value)
     assert "img" not in shown.tags

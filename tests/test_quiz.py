@@ -4,9 +4,10 @@ import importlib
 
 import ipywidgets as widgets
 import pytest
+from pretended_browser import is_shown
 
 from warmup_course.classroom import quiz, store
-from warmup_course.classroom.cards import Choices, FrontEnd, Status, remembered
+from warmup_course.classroom.cards import Choices, Status, remembered
 from warmup_course.classroom.quiz import KINDS, QuestionCard, load, quizzes
 
 SINGLE = {
@@ -60,11 +61,6 @@ def choose(card: QuestionCard, *texts: str) -> None:
 
 def tries(question: dict) -> list[tuple[str, str]]:
     return [(event.answer, event.state) for event in store.events(kind="question", item=question["id"])]
-
-
-def shown(front_end: FrontEnd) -> None:
-    """What happens when a browser shows it."""
-    front_end._handle_custom_msg("shown", [])
 
 
 @pytest.fixture(autouse=True)
@@ -234,7 +230,7 @@ def test_another_day_the_quiz_remembers_once_a_browser_shows_it() -> None:
     store.record("03_linear_warmup", "question", asked[0].question["id"], "b", "right")
     store.record("03_linear_warmup", "question", asked[1].question["id"], "a", "wrong")
     assert all(not card.status.said for card in asked)
-    shown(first.children[-1])
+    is_shown(first)
     assert "right before" in asked[0].status.value
     assert "tried this one before" in asked[1].status.value
     assert not asked[2].status.value
@@ -245,7 +241,7 @@ def test_a_view_opened_later_does_not_wipe_an_explanation() -> None:
     card = whole.children[0]
     card.status.say("You see why")
     store.record("03_linear_warmup", "question", card.question["id"], "a", "right")
-    shown(whole.children[-1])
+    is_shown(whole)
     assert "You see why" in card.status.value
 
 

@@ -166,7 +166,7 @@ def failed() -> TrainingLab:
     def fail(values: Any) -> None:
         raise ValueError(BAD)
 
-    lab._run = fail  # type: ignore[method-assign]
+    lab.run = fail  # type: ignore[method-assign]
     lab.controls["peak_lr"].value = 1.0
     lab.wait()
     assert "failed" in lab.status.said

@@ -166,7 +166,7 @@ def test_a_home_is_the_same_folder_from_everywhere(monkeypatch: pytest.MonkeyPat
         (0, "", "lesson must be text, not blank, got ''"),
         (2, " ", "item must be text, not blank, got ' '"),
         (3, 0.05, "answer must be text, got 0.05"),
-        (1, "quiz", r"kind must be one of \['prediction', 'question', 'exercise', 'sweep'\], got 'quiz'"),
+        (1, "quiz", r"kind must be one of \['prediction', 'question', 'exercise', 'goal', 'sweep'\], got 'quiz'"),
         (4, "done", r"state for kind 'question' must be one of \['right', 'wrong'\], got 'done'"),
         (4, "Right", "state for kind 'question' must be one of"),
     ],
@@ -561,11 +561,11 @@ def test_a_network_home_without_locks(file: Path, monkeypatch: pytest.MonkeyPatc
 
     store.record(*RIGHT)
     monkeypatch.setattr(fcntl, "lockf", refuse)
-    store._can_lock.cache_clear()
+    store.can_lock.cache_clear()
     try:
         assert_told(file, "locks no files", "Set WARMUP_COURSE_HOME to a folder on a local disk.")
     finally:
-        store._can_lock.cache_clear()
+        store.can_lock.cache_clear()
 
 
 # A process that may write no file of more than 40 kB, as with a quota that is used up; says how many answers it kept.

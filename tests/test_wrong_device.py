@@ -157,7 +157,7 @@ def test_inside_lab():
 
 @pytest.mark.usefixtures("gpu")
 def test_training_lab(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(TrainingLab, "on_move", lambda lab: lab._run(lab.values))  # in this thread, as the pretence is
+    monkeypatch.setattr(TrainingLab, "on_move", lambda lab: lab.run(lab.values))  # in this thread, as the pretence is
     lab = TrainingLab(short(), warmup_steps=2, seeds=range(2))
     for name, value in {"optimizer": "Adam", "loss": "squared_error", "hidden_layers": 1}.items():
         lab.controls[name].value = value

@@ -15,7 +15,7 @@ from typing import Any
 import warmup_course
 from warmup_course import lesson_files
 from warmup_course.authoring import checks
-from warmup_course.authoring.execution import ONE_CORE, Execution, checking, cores, execute_all
+from warmup_course.authoring.execution import ONE_CORE, ONE_THREAD, Execution, checking, cores, execute_all
 from warmup_course.lesson_files import IN_CLONE, LESSONS, PACKAGE, CommandError
 
 # What is written goes beside the lessons in a clone, and into the current folder where the course came as a wheel.
@@ -146,6 +146,9 @@ def lab(options: argparse.Namespace) -> int:
     print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
     command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"]
+    # The lessons' models are small: a second thread costs more than it gains, above all on a busy machine.
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)
     # The settings there keep JupyterLab from asking for news and updates.
     command += [f"--LabApp.app_settings_dir={PACKAGE / 'jupyterlab_settings'}", "--log-level=ERROR"]
     command += ["--no-browser"] * options.no_browser

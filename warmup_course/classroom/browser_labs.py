@@ -7,7 +7,7 @@ dict; ``snapshot()`` is the same picture for readers who see no widgets.
 import base64
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from io import BytesIO
 from pathlib import Path
 from textwrap import fill
@@ -25,7 +25,7 @@ from matplotlib.patches import Rectangle
 
 from warmup_course.arguments import elements, instance, one_of, pair, real_number, text, whole_number
 from warmup_course.classroom import plots
-from warmup_course.classroom.cards import check_goal
+from warmup_course.classroom.cards import Goal, Status, asked_by_a_person
 from warmup_course.export import Library, to_code
 from warmup_course.schedulers import Schedule
 from warmup_course.shapes import DECAYS, WARMUPS, all_as_javascript
@@ -47,7 +47,7 @@ def _source(name: str) -> str:
     return "".join((JS / file).read_text("utf-8") for file in ("chart.js", name))
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """A number below 1000 with up to three significant digits, as the JavaScript writes it."""
     return f"{number:.3g}".replace("e-0", "e-")
 
@@ -61,16 +61,20 @@ class BrowserLab(anywidget.AnyWidget):
 
     Args:
         settings: all that the user can change; "Reset" brings these back.
+        controls: names among ``NAMES``, of the controls to show; the others are behind "more". By default all.
         goal: what the user is asked to reach, in words.
-        reached: whether it is, asked each time the settings change.
+        reached: whether it is, asked each time the settings change; once it is, it stays so.
 
     Raises:
         ValueError: for one of goal and reached without the other, or settings that ``_check`` refuses.
     """
 
     _css = (JS / "labs.css").read_text("utf-8")
+    NAMES: tuple[str, ...] = ()  # of the controls
     settings = traitlets.Dict().tag(sync=True)
     defaults = traitlets.Dict().tag(sync=True)
+    # The names of those that stand there at once; the others are behind "more". None: all stand there.
+    controls: traitlets.List[str] = traitlets.List().tag(sync=True)
     goal = traitlets.Unicode().tag(sync=True)
     goal_reached = traitlets.Bool().tag(sync=True)
 
@@ -78,20 +82,22 @@ class BrowserLab(anywidget.AnyWidget):
         self,
         settings: dict[str, Any],
         *,
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
         **traits: Any,
     ) -> None:
-        check_goal(goal, reached)
-        super().__init__(settings=settings, defaults=settings, goal=goal or "", **traits)
-        if reached is not None:
-            is_reached = reached  # mypy forgets in a closure what was checked outside
+        for name in elements("controls", controls, least=0):
+            one_of("controls", name, self.NAMES)
+        self._goal = Goal(goal, reached)
+        super().__init__(settings=settings, defaults=settings, controls=[*controls], goal=goal or "", **traits)
+        self.observe(lambda _: self._look(), "settings")
+        self._look()
 
-            def update(_: object = None) -> None:
-                self.goal_reached = bool(is_reached(self))
-
-            self.observe(update, "settings")
-            update()
+    def _look(self) -> None:
+        """See whether the goal is reached."""
+        self._goal.look(self, Status())  # what the store complains about, the next card says
+        self.goal_reached = self._goal.reached
 
     @traitlets.validate("settings")
     def _checked(self, proposal: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +118,9 @@ class BrowserLab(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        if asked_by_a_person():
+            self._goal.recall(Status())
+            self.goal_reached = self._goal.reached
         bundle = super()._repr_mimebundle_(**kwargs)
         assert bundle is not None  # it is None for widgets without a view
         data, metadata = bundle
@@ -158,6 +167,7 @@ class ScheduleLab(BrowserLab):
         peak_lr: its highest LR, in [1e-6, 100].
         compare: drawn dashed beside it.
         compare_peak_lr: the peak LR of ``compare``; the same by default.
+        controls: those to show, such as ["peak_lr", "warmup_steps"]; the others are behind "more". By default all.
         goal: what the user is asked to reach, in words; given together with ``reached``.
         reached: called with this lab whenever its settings change.
 
@@ -173,6 +183,7 @@ end_factor=0.0, count_from=1), True)
     """
 
     _esm = all_as_javascript() + _source("schedule_lab.js")
+    NAMES = ("peak_lr", *(field.name for field in fields(Schedule)))
     code_open = traitlets.Bool().tag(sync=True)
     # Library -> code, and in "settings" those that it was written for; empty while the panel is closed.
     code = traitlets.Dict().tag(sync=True)
@@ -184,6 +195,7 @@ end_factor=0.0, count_from=1), True)
         *,
         compare: Schedule | None = None,
         compare_peak_lr: float | None = None,
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[["ScheduleLab"], bool] | None = None,
     ) -> None:
@@ -198,7 +210,7 @@ end_factor=0.0, count_from=1), True)
         if compare is not None:
             other = peak_lr if compare_peak_lr is None else compare_peak_lr
             settings["compared"] = {**asdict(compare), "peak_lr": other, "compared": None}
-        super().__init__(settings, goal=goal, reached=reached)
+        super().__init__(settings, controls=controls, goal=goal, reached=reached)
         self.observe(self._write_code, ["settings", "code_open"])
 
     def _write_code(self, _: object) -> None:
@@ -230,10 +242,10 @@ end_factor=0.0, count_from=1), True)
         return _arm(self.settings["compared"]) if self.settings["compared"] else None
 
     def describe(self) -> str:
-        text = f"Learning rate by step: {schedule_message(self.schedule)}; peak LR {_short(self.peak_lr)}"
+        text = f"Learning rate by step: {schedule_message(self.schedule)}; peak LR {short(self.peak_lr)}"
         if self.compared:
             schedule, peak_lr = self.compared
-            text += f". Compared with: {schedule_message(schedule)}; peak LR {_short(peak_lr)}"
+            text += f". Compared with: {schedule_message(schedule)}; peak LR {short(peak_lr)}"
         return text + "."
 
     def snapshot(self) -> Figure:
@@ -353,6 +365,7 @@ class QuadraticLab(BrowserLab):
         momentum: in [0, 0.99].
         start: one number in [0.1, 2] for each weight; 1 each by default.
         steps: number of steps shown.
+        controls: those to show, such as ["lr"]; the others are behind "more". By default all.
         goal: what the user is asked to reach, in words; given together with ``reached``.
         reached: called with this lab whenever its settings change.
 
@@ -365,6 +378,7 @@ class QuadraticLab(BrowserLab):
     """
 
     _esm = _source("quadratic_lab.js")
+    NAMES = ("lr", "momentum", "curvatures", "start")
     limits = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -375,13 +389,14 @@ class QuadraticLab(BrowserLab):
         start: Sequence[float] | None = None,
         steps: int = 40,
         *,
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:
         curvatures = elements("curvatures", curvatures, "one or two numbers")
         start = [1.0] * len(curvatures) if start is None else elements("start", start, "one or two numbers")
         settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures, "start": start, "steps": steps}
-        super().__init__(settings, goal=goal, reached=reached, limits=LIMITS)
+        super().__init__(settings, controls=controls, goal=goal, reached=reached, limits=LIMITS)
 
     def _check(self, settings: dict[str, Any]) -> None:
         if len(settings["curvatures"]) not in (1, 2) or len(settings["start"]) != len(settings["curvatures"]):
@@ -431,8 +446,8 @@ class QuadraticLab(BrowserLab):
 
     def describe(self) -> str:
         return (
-            f"Gradient descent in a bowl with curvature {' and '.join(map(_short, self.curvatures))} "
-            f"at LR {_short(self.lr)} and momentum {_short(self.momentum)}: {self.message}."
+            f"Gradient descent in a bowl with curvature {' and '.join(map(short, self.curvatures))} "
+            f"at LR {short(self.lr)} and momentum {short(self.momentum)}: {self.message}."
         )
 
     def snapshot(self) -> Figure:
@@ -445,7 +460,7 @@ class QuadraticLab(BrowserLab):
         right.plot(np.clip(np.nan_to_num(loss, nan=np.inf), 1e-6, 1e3), color=plots.WITH_WARMUP, marker="o")
         right.set(xlabel="step", ylabel="loss (log scale)", yscale="log", ylim=(1e-6, 1e3))
         limit = min(stability_limit(curvature, self.momentum) for curvature in self.curvatures)
-        title = fill(f"{self.message} (LR {_short(self.lr)}, limit {_short(limit)})", 62)
+        title = fill(f"{self.message} (LR {short(self.lr)}, limit {short(limit)})", 62)
         figure.suptitle(title, x=0.01, horizontalalignment="left", fontweight="bold")
         return figure
 

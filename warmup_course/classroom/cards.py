@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -10,12 +11,18 @@ import anywidget
 import ipywidgets as widgets
 import mistune
 from IPython import get_ipython
+from IPython.display import display
 
 from warmup_course.arguments import function, shown, text
+from warmup_course.classroom import store
 from warmup_course.classroom.store import StoreError, StoreWarning
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
+
+# Of all that cards.css styles.
+CSS_CLASS = "wc-card"
+CSS = Path(__file__).parent / "js" / "cards.css"
 
 
 class _Renderer(mistune.HTMLRenderer):
@@ -57,6 +64,12 @@ def asked_by_a_person() -> bool:
     return "cellId" in parent.get("metadata", {})
 
 
+def style_page() -> None:
+    """Put cards.css into the page, as an output that is not seen; nothing where no notebook runs."""
+    if get_ipython() is not None:
+        display({"text/html": f"<style>{CSS.read_text('utf-8')}</style>", "text/plain": ""}, raw=True)
+
+
 class Card(widgets.VBox):
     """A box of widgets; for readers without a kernel it is the text ``text`` (Markdown).
 
@@ -73,6 +86,7 @@ class Card(widgets.VBox):
         self._on_shown = on_shown if asked_by_a_person() else None
         asks = [] if on_shown is None or self._on_shown else [FrontEnd(on_shown)]
         super().__init__([*children, *asks], layout={"max_width": "50em"})
+        self.add_class(CSS_CLASS)
         self.text = text
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
@@ -176,13 +190,42 @@ def clickable(markdown: str) -> widgets.HTMLMath:
     return text
 
 
-def check_goal(goal: str | None, reached: Callable[..., bool] | None) -> None:
-    """ValueError unless both are None, or a text and a function."""
-    if (goal is None) != (reached is None):
-        raise ValueError(f"goal and reached must be given together, got goal={shown(goal)}, reached={shown(reached)}")
-    if goal is not None:
-        text("goal", goal)
-    function("reached", reached, or_none=True)
+class Goal:
+    """What a lab asks the learner to reach. Once it is reached it stays so, on later days too, and counts.
+
+    Args:
+        words: the goal in words; None stands for no goal.
+        reached: whether it is reached, asked with the lab; given together with the words.
+
+    Raises:
+        ValueError: for one without the other.
+    """
+
+    lesson: str | None = None  # the one that this kernel has begun
+
+    def __init__(self, words: str | None, reached: Callable[..., bool] | None) -> None:
+        if (words is None) != (reached is None):
+            given = f"got goal={shown(words)}, reached={shown(reached)}"
+            raise ValueError(f"goal and reached must be given together, {given}")
+        if words is not None:
+            text("goal", words)
+        function("reached", reached, or_none=True)
+        self.words, self._reached_by, self.reached = words, reached, False
+
+    def look(self, lab: Any, status: "Status") -> None:
+        """Ask whether it is reached now, and keep that it is."""
+        if self._reached_by is None or self.reached or not self._reached_by(lab):
+            return
+        self.reached = True
+        if self.lesson is not None:
+            event = self.lesson, "goal", str(self.words)
+            remembered(lambda: store.record(*event, "", "reached"), status)
+
+    def recall(self, status: "Status") -> None:
+        """Take it for reached if it was on an earlier day."""
+        if self.words is not None and self.lesson is not None:
+            event = self.lesson, "goal", self.words
+            self.reached |= bool(remembered(lambda: store.events(*event), status))
 
 
 def remembered(action: Callable[[], Any], status: Status) -> Any:

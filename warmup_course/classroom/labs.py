@@ -2,7 +2,7 @@
 
 import html
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any, Self
@@ -10,9 +10,12 @@ from typing import Any, Self
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from warmup_course.arguments import function, pair, positive_number, refused
-from warmup_course.classroom.cards import Status, check_goal
+from warmup_course.arguments import elements, function, one_of, pair, positive_number, refused
+from warmup_course.classroom.cards import CSS_CLASS, Goal, Status, asked_by_a_person
 from warmup_course.classroom.picture import Picture
+
+# As the labs in the browser show it.
+GOAL = {"border_left": "4px solid #0072b2", "padding": "0 0 0 10px", "margin": "6px 2px"}
 
 
 class Lab(widgets.VBox):
@@ -24,6 +27,7 @@ class Lab(widgets.VBox):
         shows: what the figure shows, in words.
         goal: what the learner is to reach, in words.
         reached: whether it is; called after each drawing with the lab.
+        shown: the names of the controls that stand there at once; the others are behind a button. By default all.
         more: widgets between the controls and the figure.
 
     Raises:
@@ -38,11 +42,11 @@ class Lab(widgets.VBox):
         *,
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
+        shown: Sequence[str] = (),
         more: tuple[widgets.Widget, ...] = (),
     ) -> None:
-        check_goal(goal, reached)
+        self.goal, self._goal_line = Goal(goal, reached), Status(layout=GOAL)
         self.controls, self.picture, self.status = dict(controls), picture, Status()
-        self._goal, self._reached, self._goal_line = goal, reached, Status()
         self._defaults = self.values
         names = ", ".join(control.description for control in self.controls.values())
         self.description = f"A lab with controls for {names}. Its figure shows {shows}."
@@ -55,11 +59,17 @@ class Lab(widgets.VBox):
             control.style.description_width = "8em"
             control.layout.width = "auto"
             control.observe(lambda _: self.on_move(), "value")
-        # Two columns where there is room for two.
-        columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
-        grid = widgets.GridBox([*self.controls.values()], layout=columns)
-        rows = [spoken, grid, widgets.HBox([reset, *more]), picture, self.status]
-        super().__init__([*rows, self._goal_line] if goal else rows)
+        first = elements("controls", shown, least=0) or [*controls]
+        for name in first:
+            one_of("controls", name, controls)
+        rest = _grid([control for name, control in controls.items() if name not in first])
+        unfold = widgets.ToggleButton(description="more controls", layout={"width": "auto", "flex": "0 0 auto"})
+        unfold.observe(lambda change: _unfold(rest, change.new), "value")
+        _unfold(rest, False)
+        buttons = widgets.HBox([reset, *more, *[unfold] * bool(rest.children)], layout={"flex_flow": "row wrap"})
+        rows = [spoken, _grid([controls[name] for name in first]), buttons, rest, picture, self.status]
+        super().__init__([self._goal_line, *rows] if goal else rows)
+        self.add_class(CSS_CLASS)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -76,19 +86,39 @@ class Lab(widgets.VBox):
         raise NotImplementedError
 
     def show_goal(self) -> None:
-        """Say whether the goal is reached."""
-        if self._goal is not None and self._reached is not None:
-            self._goal_line.say(f"**Goal:** {self._goal}" + " ✔ reached" * bool(self._reached(self)))
+        """Say what it is, and whether it is reached or has been."""
+        problem = Status()
+        self.goal.look(self, problem)
+        self._say_goal(problem)
+
+    def _say_goal(self, problem: Status) -> None:
+        if self.goal.words is not None:
+            reached = " ✔ **reached**" * self.goal.reached
+            self._goal_line.say(f"**Goal:** {self.goal.words}{reached}{problem.said}")
 
     def snapshot(self) -> Figure:
         """The figure as it is now, for readers without a kernel."""
         return self.picture.figure
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        if asked_by_a_person():
+            problem = Status()
+            self.goal.recall(problem)
+            self._say_goal(problem)
         view: dict[str, str] = super()._repr_mimebundle_(**options)
         picture = b64encode(self.picture.value).decode()
         shown = view | {"text/plain": self.description, "image/png": picture}
         return shown, {"image/png": {"alt": self.description}}
+
+
+def _grid(controls: Sequence[widgets.Widget]) -> widgets.GridBox:
+    """Two columns where there is room for two."""
+    columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
+    return widgets.GridBox(controls, layout=columns)
+
+
+def _unfold(grid: widgets.GridBox, visible: bool) -> None:
+    grid.layout.display = "grid" if visible else "none"
 
 
 class SliderLab(Lab):

@@ -12,6 +12,7 @@ import torch
 import warmup_course
 from warmup_course import variables
 from warmup_course.arguments import instance, one_of, real_number, text, truth_value, whole_number
+from warmup_course.classroom.cards import Goal, style_page
 from warmup_course.classroom.plots import use_course_style
 from warmup_course.classroom.predictions import Prediction
 from warmup_course.classroom.quiz import quizzes
@@ -150,11 +151,13 @@ def begin(name: str, *, device: str, seed: int, **numbers: Number) -> Lesson:
     for parameter, number in numbers.items():
         instance(parameter, number, Number, "a Number")
         number.check(parameter)
+    Goal.lesson = name
     resolved = resolve_device(device)
     standard = all(number.value == number.usual for number in numbers.values())
     lesson = Lesson(name, str(resolved), seed, standard)
     torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
     use_course_style()
+    style_page()
     where = "the CPU" if resolved.type == "cpu" else f"the GPU ({torch.cuda.get_device_name(resolved)})"
     print(f"Ready: torch {torch.__version__} on {where}, notebook seed {seed}.")
     if not standard:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 DPI = 72
+EM = 14
 
 
 class Picture(widgets.Image):
@@ -28,8 +29,15 @@ class Picture(widgets.Image):
         self.figure = Figure(figsize=figsize, dpi=DPI, layout="constrained")
         self._canvas = FigureCanvasAgg(self.figure)
         # Without its margin it is as wide as a narrow notebook, and nothing scrolls sideways.
-        layout = {"align_self": "flex-start", "width": f"{DPI * figsize[0]:.0f}px", "max_width": "100%", "margin": "0"}
+        # It grows with the font, of which figures have EM pixels an em.
+        layout = {
+            "align_self": "flex-start",
+            "width": f"{DPI * figsize[0] / EM:g}em",
+            "max_width": "100%",
+            "margin": "0",
+        }
         super().__init__(format="png", layout=layout)
+        self.add_class("wc-picture")  # see cards.css
 
     def show(self) -> None:
         """Show the figure as it is now."""

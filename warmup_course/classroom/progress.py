@@ -1,7 +1,9 @@
 """What the learner has done in each lesson, what is left, and which predictions held: read from the store."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 
 import ipywidgets as widgets
@@ -10,8 +12,9 @@ from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Status, remembered, to_html
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.classroom.quiz import load, quizzes
+from warmup_course.lesson_files import LESSONS, CommandError, read
 
-HEADER = ("lesson", "questions", "exercises", "predictions", "time left")
+HEADER = ("lesson", "questions", "exercises", "predictions", "goals", "left")
 WITHOUT_KERNEL = (
     "A table of what you have done in each lesson and what is left stands here while the notebook is running; "
     "`python3 start.py progress` prints the same."
@@ -32,6 +35,9 @@ class LessonProgress:
         exercises: how many it has.
         predictions_locked: predictions made.
         predictions_held: those that held when they were last revealed.
+        predictions: how many it asks for.
+        goals_reached: goals of its labs that were reached at least once.
+        goals: how many they have.
     """
 
     lesson: str
@@ -43,18 +49,36 @@ class LessonProgress:
     exercises: int
     predictions_locked: int
     predictions_held: int
+    predictions: int = 0
+    goals_reached: int = 0
+    goals: int = 0
 
     @property
     def minutes_left(self) -> int:
-        """The lesson's minutes times the share of its questions and exercises that are not done, rounded up."""
-        total = self.questions + self.exercises
-        left = total - self.questions_right - self.exercises_done
-        return -(-self.minutes * left // total)
+        """The lesson's minutes times the share of all that it asks for that is not done, rounded up; 0 if it is done.
+
+        Who has made its predictions and reached its goals has read it as far as there.
+        """
+        did = self.questions_right + self.exercises_done + self.predictions_locked + self.goals_reached
+        total = self.questions + self.exercises + self.predictions + self.goals
+        return 0 if self.done else -(-self.minutes * (total - did) // total)
 
     @property
     def done(self) -> bool:
         """Whether every question was answered rightly and every exercise passed."""
-        return self.minutes_left == 0
+        return (self.questions_right, self.exercises_done) == (self.questions, self.exercises)
+
+
+@cache
+def asked_in(lesson: str) -> tuple[int, int]:
+    """How many predictions a lesson asks for, and how many goals its labs have; counted in its file, if it has one."""
+    path = LESSONS / f"{lesson}.ipynb"
+    try:
+        cells = read(path)["cells"] if path.exists() else []
+    except CommandError:  # whoever opens the lesson is told
+        cells = []
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return len(re.findall(r"\bpredict\(", code)), len(re.findall(r"\bgoal=", code))
 
 
 def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]:
@@ -70,6 +94,7 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
     right = {event.item for event in events if event.state == "right"}
     exercised = {event.item for event in events if event.state == "done"}
     locked = {(event.lesson, event.item) for event in events if event.state == "locked"}
+    reached = {(event.lesson, event.item) for event in events if event.state == "reached"}
     # A prediction can be revealed again and again; the latest one counts.
     revealed = {(event.lesson, event.item): event.state for event in events if event.state in ("held", "missed")}
 
@@ -78,6 +103,8 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
         quiz = load(lesson)
         questions = {question["id"] for question in quiz["questions"]}
         exercises = {exercise.name for exercise in EXERCISES.values() if exercise.lesson == lesson}
+        made, met = (sum(name == lesson for name, _ in done) for done in (locked, reached))
+        predictions, goals = asked_in(lesson)
         found.append(
             LessonProgress(
                 lesson,
@@ -87,8 +114,12 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
                 questions=len(questions),
                 exercises_done=len(exercises & exercised),
                 exercises=len(exercises),
-                predictions_locked=sum(name == lesson for name, _ in locked),
+                predictions_locked=made,
                 predictions_held=sum(name == lesson and revealed.get((name, item)) == "held" for name, item in locked),
+                # No fewer than were made: one line of code may ask for several, and a later version for others.
+                predictions=max(predictions, made),
+                goals_reached=met,
+                goals=max(goals, met),
             )
         )
     return found
@@ -155,7 +186,10 @@ def verdict(compared: Sequence[Compared]) -> str:
 
 
 def progress_table() -> Card:
-    """The same table as a widget. It shows what is in the store once a browser shows it, and again on Refresh."""
+    """The same table as a widget. It shows what is in the store once a browser shows it, and what is done from then on.
+
+    What is done in other lessons it shows on Refresh.
+    """
     table = widgets.HTML()
 
     def show(events: Sequence[store.Event]) -> str:
@@ -190,19 +224,23 @@ def _live(show: Callable[[Sequence[store.Event]], str], parts: Sequence[widgets.
         if events is not None:
             status.add(show(events))
 
+    def begin() -> None:
+        update()
+        store.watchers[text] = update  # the one that is seen; an earlier run of the cell has left another
+
     refresh = widgets.Button(description="Refresh", tooltip="Read your answers again")
     refresh.on_click(lambda _: update())
-    return Card([*parts, refresh, status], text, on_shown=update)
+    return Card([*parts, refresh, status], text, on_shown=begin)
 
 
-def _cells(one: LessonProgress) -> tuple[str, str, str, str]:
+def _cells(one: LessonProgress) -> tuple[str, str, str, str, str]:
     """The words in all columns but the first."""
-    nothing = "none" if one.lesson == "final" else "none yet"
-    held = f"{one.predictions_held} of {one.predictions_locked} held" if one.predictions_locked else nothing
+    held = f", {one.predictions_held} held" if one.predictions_held else ""
     return (
         f"{one.questions_right} of {one.questions}",
         f"{one.exercises_done} of {one.exercises}" if one.exercises else "none",
-        held,
+        f"{one.predictions_locked} of {one.predictions}{held}" if one.predictions else "none",
+        f"{one.goals_reached} of {one.goals}" if one.goals else "none",
         "done" if one.done else f"{one.minutes_left} min",
     )
 

@@ -32,11 +32,12 @@ def load(lesson: str) -> dict[str, Any]:
         ValueError: if there is no quiz of that name, or its file is damaged.
     """
     one_of("lesson", lesson, quizzes())
-    return _read(lesson)
+    return read(lesson)
 
 
 @cache
-def _read(lesson: str) -> dict[str, Any]:
+def read(lesson: str) -> dict[str, Any]:
+    """What ``load`` gives; kept, because YAML is slow to read."""
     path = QUIZZES / f"{lesson}.yaml"
     try:
         quiz: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))

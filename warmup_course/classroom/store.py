@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
@@ -27,10 +27,14 @@ STATES = {
     "prediction": ("locked", "held", "missed"),
     "question": ("right", "wrong"),
     "exercise": ("not yet", "done"),
+    "goal": ("reached",),
     "sweep": ("paid", "given back"),
 }
 VERSION = 1  # of the table's layout, kept in the file's user_version
 TIMEOUT = 30.0  # seconds to wait while another process writes
+
+# Called after each event that this process has recorded, each under a key of its own.
+watchers: dict[str, Callable[[], None]] = {}
 
 _TABLE = """
 CREATE TABLE events (
@@ -64,8 +68,9 @@ class Event:
     Attributes:
         at: when, in UTC, such as "2026-03-14T15:09:26+00:00".
         lesson: the lesson's name, such as "03_linear_warmup".
-        kind: "prediction", "question", "exercise", or "sweep" where a lesson has a budget of training steps.
-        item: which of the lesson's predictions, questions or exercises; for a sweep, what was trained.
+        kind: "prediction", "question", "exercise", "goal" of a lab, or "sweep" where a lesson has a budget of training
+            steps.
+        item: which of the lesson's predictions, questions, exercises or goals; for a sweep, what was trained.
         answer: what was chosen or entered; for a prediction that is "held" or "missed", what was measured; for a sweep,
             how many steps it took.
         state: one of STATES[kind].
@@ -113,6 +118,8 @@ def record(lesson: str, kind: str, item: str, answer: str, state: str) -> None:
     row = (datetime.now(UTC).isoformat(timespec="seconds"), lesson, kind, item, answer, state)
     with _open(to_write=True) as store:
         store.execute(_INSERT, row)
+    for watch in tuple(watchers.values()):
+        watch()
 
 
 def events(lesson: str | None = None, kind: str | None = None, item: str | None = None) -> list[Event]:
@@ -189,7 +196,7 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
         file = path()
         if to_write:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _can_lock(file.parent):
+        if not can_lock(file.parent):
             raise StoreError(
                 f"The disk of `{file.parent}` locks no files, as some network homes do not",
                 "Set WARMUP_COURSE_HOME to a folder on a local disk.",
@@ -211,7 +218,7 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
 
 
 @cache
-def _can_lock(folder: Path) -> bool:
+def can_lock(folder: Path) -> bool:
     """False where SQLite would wait for each lock in vain."""
     if sys.platform == "win32":
         return True

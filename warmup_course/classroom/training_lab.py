@@ -15,7 +15,6 @@ from matplotlib.collections import LineCollection
 
 from warmup_course.arguments import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
 from warmup_course.classroom import plots
-from warmup_course.classroom.cards import check_goal
 from warmup_course.classroom.labs import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.model import MLP
@@ -46,6 +45,7 @@ class TrainingLab(Lab):
         config: the data, the number of steps and the first position of most controls; its model is not used.
         warmup_steps: of the arm with warmup, at first.
         hidden_layers: of 64 units each, at first.
+        controls: those to show, such as ["peak_lr", "warmup_steps"]; the others are behind "more". By default all.
         seeds: for the runs; one slider says how many of them are used, at first 8 or all.
         goal, reached: see Lab; the runs of both arms are in the lab's ``runs``.
 
@@ -61,11 +61,11 @@ class TrainingLab(Lab):
         warmup_steps: int = 32,
         hidden_layers: int = 4,
         seeds: Sequence[int],
+        controls: Sequence[str] = (),
         goal: str | None = None,
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
         instance("config", config, TrainConfig, "a TrainConfig")
-        check_goal(goal, reached)
         seeds = [whole_number("seeds", seed, 0, MOST_SEED) for seed in elements("seeds", seeds)]
         if len(set(seeds)) < len(seeds):
             raise refused("seeds", "a list with each seed once", seeds)
@@ -82,9 +82,10 @@ class TrainingLab(Lab):
         self._stopped = False
         self.runs: xr.Dataset
         self._bar = widgets.IntProgress(max=config.total_steps, layout={"width": "14em"})
-        self._stop = widgets.Button(description="Stop", disabled=True, tooltip="end the run under way")
+        # It is never switched off: the keyboard would lose its place.
+        self._stop = widgets.Button(description="Stop", tooltip="end the run under way")
         self._stop.on_click(lambda _: setattr(self, "_stopped", True))
-        controls = {
+        widgets_by_name = {
             "peak_lr": widgets.FloatLogSlider(
                 config.peak_lr, base=2, min=-10, max=2, step=0.25, readout_format=".3g", description="peak LR"
             ),
@@ -105,11 +106,17 @@ class TrainingLab(Lab):
         }
         shows = "the training loss, the learning rate and the validation accuracy by step, with and without warmup"
         super().__init__(
-            controls, self._panels.picture, shows, goal=goal, reached=reached, more=(self._stop, self._bar)
+            widgets_by_name,
+            self._panels.picture,
+            shows,
+            shown=controls,
+            goal=goal,
+            reached=reached,
+            more=(self._stop, self._bar),
         )
         for name in ("optimizer", "loss"):
-            controls[name].style.button_width = "auto"
-        self._run(self.values)
+            widgets_by_name[name].style.button_width = "auto"
+        self.run(self.values)
 
     def on_move(self) -> None:
         with self._lock:
@@ -132,11 +139,12 @@ class TrainingLab(Lab):
                     self._thread = None
                     return
             try:
-                self._run(values)
+                self.run(values)
             except Exception as error:  # without this, the lab would fall silent
                 self.status.say(f"**!** This run failed: {error}")
 
-    def _run(self, values: dict[str, Any]) -> None:
+    def run(self, values: dict[str, Any]) -> None:
+        """Train at these positions of the controls, in the thread that asks, and show the runs."""
         n_seeds, layers, warmup_steps = (values.pop(name) for name in ("n_seeds", "hidden_layers", "warmup_steps"))
         data = self._config.load_data()
         model = partial(MLP, data.x_train[0].numel(), data.n_classes, [64] * layers)
@@ -152,16 +160,13 @@ class TrainingLab(Lab):
                 drawn = perf_counter()
 
         with suppress(_Superseded):
-            try:
-                self.runs = sweep(
-                    config,
-                    progress=self._steps,
-                    on_epoch=draw_now_and_then,
-                    warmup_steps=[0, warmup_steps],
-                    seed=self._seeds[:n_seeds],
-                )
-            finally:
-                self._stop.disabled = True
+            self.runs = sweep(
+                config,
+                progress=self._steps,
+                on_epoch=draw_now_and_then,
+                warmup_steps=[0, warmup_steps],
+                seed=self._seeds[:n_seeds],
+            )
             self._bar.value = 0
             self._panels.show_runs(self.runs)
             self.status.say(summary_of(self.runs))
@@ -173,13 +178,15 @@ class TrainingLab(Lab):
         for step in steps:
             if self._stopped:
                 self._panels.show_headlines(["stopped"] * 2)
-                self.status.say(f"Stopped after {step * self._config.total_steps // len(steps)} steps.")
+                at = step * self._config.total_steps // len(steps)
+                self.status.say(f"Stopped in step {at}. The lines end with the last whole epoch before it.")
                 raise _Superseded
             if self._wanted is not None or not threading.main_thread().is_alive():
                 raise _Superseded
             if perf_counter() - said > PARTIAL_EVERY:
                 said = perf_counter()
-                self._stop.disabled = False
+                if not self._bar.value:
+                    self.status.say("Training. The lines grow with each epoch.")
                 self._bar.value = step * self._config.total_steps // len(steps)
             yield step
 

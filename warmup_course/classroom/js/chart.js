@@ -3,6 +3,7 @@
 
 const BLUE = "#0072B2"; // with warmup; the first of two
 const ORANGE = "#D55E00"; // without warmup; what it is compared with
+const EM = 14; // px of the font for which all measures are given; with a larger one everything grows
 const NARROW = 560; // px; below it two panels stand one under the other
 
 // ---- Numbers ----
@@ -90,6 +91,15 @@ function svg(tag, attributes = {}, ...children) {
   const element = set(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes);
   element.append(...children);
   return element;
+}
+
+/** A measure in CSS, which grows with the font. */
+const em = (pixels) => `${pixels / EM}em`;
+
+/** Give a picture its size. */
+function resize(picture, width, height) {
+  set(picture, { viewBox: `0 0 ${width} ${height}` });
+  Object.assign(picture.style, { width: em(width), height: em(height) });
 }
 
 /** A function that gives n elements of one kind: made once, hidden while not needed. */
@@ -181,6 +191,23 @@ function button(name, pressed) {
   const off = () => root.getAttribute("aria-disabled") === "true";
   root.addEventListener("click", () => off() || pressed());
   return { root, enable: (enabled) => set(root, { "aria-disabled": !enabled }) };
+}
+
+/**
+ * The controls that a lesson needs, and behind "more" all others; without names, all controls are shown.
+ * controls are {name: control or list of controls}, others are more elements for which a lesson has no need.
+ */
+function controlPanel(names, controls, others) {
+  const roots = (wanted) =>
+    Object.entries(controls)
+      .filter(([name]) => wanted(name))
+      .flatMap(([, control]) => control)
+      .map(({ root }) => root);
+  const grid = (elements) => html("div", { class: "wc-controls" }, ...elements);
+  if (!names.length) return [grid(roots(() => true)), ...others];
+  const rest = grid(roots((name) => !names.includes(name)));
+  const more = html("details", { class: "wc-more" }, html("summary", OWN_KEYS, "more controls"), rest, ...others);
+  return [grid(roots((name) => names.includes(name))), more];
 }
 
 /** One entry of a legend: a sample of the line, and its text. */
@@ -301,20 +328,22 @@ function openLab({ model, el }, name, build) {
     say(goal, `Goal: ${model.get("goal")}${model.get("goal_reached") ? " ✔ reached" : ""}`);
   }
 
-  function resize(available) {
-    if (!available || available === width) return;
-    width = available;
+  function fit(available) {
+    const room = Math.floor((available * EM) / (parseFloat(getComputedStyle(root).fontSize) || EM));
+    if (!room || room === width) return;
+    width = room;
     redraw();
   }
 
   const passOn = (event) => root.contains(event.target) && letPass(event);
   window.addEventListener("keydown", passOn, true);
-  const observer = new ResizeObserver((entries) => resize(Math.floor(entries[0].contentRect.width)));
+  const observer = new ResizeObserver((entries) => fit(entries[0].contentRect.width));
   observer.observe(root);
   model.on("change:settings", follow);
   model.on("change:goal_reached", tellGoal);
   tellGoal();
-  resize(760); // until the page has found room for it
+  width = 760; // until the page has found room for it
+  redraw();
   el.append(root);
 
   return () => {

@@ -205,7 +205,7 @@ function render(context) {
       const panel = { top: 10, left: 62, width: (wide ? width / 2 : width) - 76, height: 230 };
       const second = wide ? { ...panel, left: panel.left + width / 2 } : { ...panel, top: panel.top + 296 };
       const below = second.top + panel.height + 58;
-      set(picture, { width, height: below + 20 * dimensions + 94 });
+      resize(picture, width, below + 20 * dimensions + 94);
 
       // The view stays near the start, so that a path that diverges leaves it.
       const reach = 1.6 * Math.max(...start.map(Math.abs));
@@ -250,9 +250,9 @@ function render(context) {
       return sentence;
     }
 
-    const knobs = html("div", { class: "wc-controls" }, ...Object.values(controls).flat().map(({ root }) => root));
+    const knobs = controlPanel(model.get("controls"), controls, []);
     const buttons = html("div", { class: "wc-buttons" }, reset.root);
-    return { parts: [knobs, buttons, title, picture], draw };
+    return { parts: [...knobs, buttons, title, picture], draw };
   });
 }
 

@@ -303,7 +303,7 @@ function render(context) {
       const lastStep = Math.max(total_steps, compared?.total_steps ?? 0, 2) - 1;
       const top = roundUp(Math.max(peak_lr, compared?.peak_lr ?? 0));
       const height = 300;
-      set(picture, { width, height });
+      resize(picture, width, height);
       axes.place(
         { left: 62, top: 12, width: width - 76, height: height - 62 },
         { from: 0, to: lastStep, name: "optimizer step", nearest: 1 },
@@ -331,10 +331,12 @@ function render(context) {
       return sentence;
     }
 
-    const knobs = html("div", { class: "wc-controls" }, ...Object.values(controls).map(({ root }) => root));
-    const buttons = html("div", { class: "wc-buttons" }, ...[reset, pin, swap, remove].map(({ root }) => root));
+    const row = (...all) => html("div", { class: "wc-buttons" }, ...all.map(({ root }) => root));
+    const few = model.get("controls");
+    const knobs = controlPanel(few, controls, few.length ? [row(pin, swap, remove)] : []);
+    const buttons = few.length ? row(reset) : row(reset, pin, swap, remove);
     const legend = html("div", { class: "wc-legend" }, nowEntry(false), otherEntry(false));
-    return { parts: [knobs, buttons, title, legend, picture, table.root, panel.root], draw };
+    return { parts: [...knobs, buttons, title, legend, picture, table.root, panel.root], draw };
   });
   return () => {
     close();

@@ -147,11 +147,11 @@ function render(context) {
 
       const mapWidth = Math.min(86 + 52 * ramps.length, 0.45 * width);
       const beside = width >= NARROW;
-      map.style.width = beside ? `${mapWidth}px` : "100%";
+      map.style.width = beside ? em(mapWidth) : "100%";
       const room = Math.floor(beside ? width - mapWidth - 20 : width);
-      right.style.width = `${room}px`;
+      right.style.width = em(room);
       const height = 330;
-      set(picture, { width: room, height });
+      resize(picture, room, height);
       axes.place(
         { left: 62, top: 12, width: room - 76, height: height - 62 },
         { from: 0, to: Math.max(steps - 1, 1), name: "optimizer step", nearest: 1 },
