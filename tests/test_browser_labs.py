@@ -16,10 +16,12 @@ from ipywidgets import widget_serialization
 
 from warmup_course import Schedule
 from warmup_course.authoring.normal_form import WIDGET_VIEW
-from warmup_course.classroom import browser_labs, plots, store
-from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab, arrival, descend, verdict
+from warmup_course.classroom import plots, store
 from warmup_course.classroom.cards import Goal
+from warmup_course.classroom.labs import QuadraticLab, ScheduleLab, StabilityLab, browser, quadratic
+from warmup_course.classroom.labs import schedule as schedule_lab
 from warmup_course.export import Library, to_code
+from warmup_course.quadratic import arrival, descend, stability_limit, verdict
 from warmup_course.shapes import DECAYS, WARMUPS
 
 
@@ -120,7 +122,7 @@ def test_cursors_budget_and_words():
         assert numbers["peak"] == np.flatnonzero(factors >= factors.max() * (1 - 1e-12))[0]
         assert numbers["seam"] == (seam if schedule.decay != "constant" and seam < schedule.total_steps else None)
         assert numbers["budget"] == pytest.approx(factors.sum(), rel=1e-11)
-        assert message == browser_labs.schedule_message(schedule)
+        assert message == schedule_lab.schedule_message(schedule)
 
 
 def test_what_a_control_leaves_behind_is_a_legal_schedule():
@@ -206,7 +208,7 @@ def test_verdicts_follow_the_eigenvalues_of_the_update():
 
 @pytest.mark.parametrize(("curvature", "momentum"), [(1, 0), (10, 0), (2, 0.5), (1, 0.9), (50, 0.99)])
 def test_the_limit_is_the_edge(curvature, momentum):
-    limit = browser_labs.stability_limit(curvature, momentum)
+    limit = stability_limit(curvature, momentum)
     cases = [(limit * share, curvature, momentum, 40) for share in (0.999, 1, 1.001)]
     below, at, above = (verdict(*case) for case in cases)
     assert below.startswith("settles, ")
@@ -255,7 +257,7 @@ def test_sentences_of_the_map(runs):
 def test_numbers_read_the_same_in_both_languages():
     numbers = [0, 1, 0.1, 0.03126, 1e-4, 9.999e-5, 1e-5, 2.47e-6, 0.30000000000000004, 99.95, 123.4]
     assert in_node(ScheduleLab, "return data.map((number) => lab.short(number))", numbers) == [
-        browser_labs.short(number) for number in numbers
+        browser.short(number) for number in numbers
     ]
 
 
@@ -320,7 +322,7 @@ def schedule_lab_states(rng):
 
 
 def quadratic_lab_states(rng):
-    for name, ends in browser_labs.LIMITS.items():
+    for name, ends in quadratic.LIMITS.items():
         for end in ends:
             base = {"lr": 0.1, "momentum": 0.0, "curvatures": [1.0, 10.0], "start": [1.0, 1.0], "steps": 40}
             yield {**base, name: end if name in ("lr", "momentum") else [1.0, end]}
@@ -404,7 +406,7 @@ def test_the_open_panel_has_the_code_of_whatever_is_shown():
 
 def test_a_closed_panel_computes_nothing(monkeypatch):
     calls = []
-    monkeypatch.setattr(browser_labs, "to_code", lambda *arguments: calls.append(arguments) or "code")
+    monkeypatch.setattr(schedule_lab, "to_code", lambda *arguments: calls.append(arguments) or "code")
     lab = ScheduleLab(Schedule(60, 5), 0.1)
     lab.settings = {**lab.settings, "peak_lr": 0.2}
     assert (lab.code, calls) == ({}, [])
@@ -458,7 +460,7 @@ def test_a_goal_once_reached_stays_so_and_counts(tmp_path, monkeypatch):
     kept = ("01_learning_rate_basics", "goal", "There in one step", "reached")
     assert [(event.lesson, event.kind, event.item, event.state) for event in store.events()] == [kept]
     again = QuadraticLab((1.0,), goal="There in one step", reached=lambda lab: lab.arrival == 1)
-    monkeypatch.setattr(browser_labs, "asked_by_a_person", lambda: True)
+    monkeypatch.setattr(browser, "asked_by_a_person", lambda: True)
     again._repr_mimebundle_()
     assert again.goal_reached
     assert ScheduleLab(Schedule(30), 0.1, goal="No warmup", reached=lambda lab: True).goal_reached

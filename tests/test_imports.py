@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stacked": {"arguments", "data", "model", "training"},
     "sweep": {"arguments", "device", "data", "stacked", "training"},
     "probes": {"arguments"},
+    "quadratic": set(),
     "export": {"arguments", "shapes", "schedulers"},
     "lesson_files": {"variables"},
     "jupyterlab_settings": set(),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from warmup_course import MLP, TrainConfig, train
 from warmup_course.classroom import InsideLab
-from warmup_course.classroom.inside_lab import PANELS
+from warmup_course.classroom.labs.inside import PANELS
 from warmup_course.probes import Probe
 from warmup_course.training import squared_error
 

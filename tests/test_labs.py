@@ -13,8 +13,8 @@ from PIL import Image
 
 from warmup_course import MLP, TrainConfig, sweep
 from warmup_course.classroom import SliderLab, TrainingLab, begin
+from warmup_course.classroom.labs.training import summary_of
 from warmup_course.classroom.picture import Picture
-from warmup_course.classroom.training_lab import summary_of
 
 SHORT = TrainConfig(loss="squared_error", peak_lr=0.125, total_steps=40, device="cpu")
 
@@ -187,7 +187,7 @@ def wait_for(condition) -> None:
 def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
     with monkeypatch.context() as patch:
-        patch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
+        patch.setattr("warmup_course.classroom.labs.training.sweep", sweep_for_ever)
         lab.controls["hidden_layers"].value = 2
         time.sleep(0.2)
         assert "TrainingLab" in {thread.name for thread in threading.enumerate()}
@@ -211,9 +211,9 @@ def test_controls_that_a_lesson_does_not_need_are_behind_more() -> None:
 
 
 def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0.02)
+    monkeypatch.setattr("warmup_course.classroom.labs.training.PARTIAL_EVERY", 0.02)
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
-    monkeypatch.setattr("warmup_course.classroom.training_lab.sweep", sweep_for_ever)
+    monkeypatch.setattr("warmup_course.classroom.labs.training.sweep", sweep_for_ever)
     stop = part(lab, widgets.Button, "Stop")
     stop.click()  # it ends no run but the one under way
     lab.controls["hidden_layers"].value = 2
@@ -228,7 +228,7 @@ def test_a_longer_run_shows_what_it_has_so_far(monkeypatch: pytest.MonkeyPatch) 
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
     drawn = []
     lab.picture.observe(lambda _: drawn.append(lab.snapshot().axes[0].collections[1].get_segments()), "value")
-    monkeypatch.setattr("warmup_course.classroom.training_lab.PARTIAL_EVERY", 0)
+    monkeypatch.setattr("warmup_course.classroom.labs.training.PARTIAL_EVERY", 0)
     lab.controls["hidden_layers"].value = 2
     lab.wait()
     # The schedules, before the old runs; then after the first epoch; after the last, cut one; the result.
@@ -243,7 +243,7 @@ def test_a_failing_run_says_so_and_the_lab_goes_on(monkeypatch: pytest.MonkeyPat
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("warmup_course.classroom.training_lab.sweep", fail)
+        patch.setattr("warmup_course.classroom.labs.training.sweep", fail)
         lab.controls["hidden_layers"].value = 2
         lab.wait()
     assert "out of memory" in lab.status.value

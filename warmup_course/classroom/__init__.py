@@ -1,14 +1,11 @@
 """What draws, asks and remembers: everything that a notebook needs besides the training itself."""
 
 from warmup_course.classroom import plots
-from warmup_course.classroom.browser_labs import QuadraticLab, ScheduleLab, StabilityLab
 from warmup_course.classroom.exercises import exercise
-from warmup_course.classroom.inside_lab import InsideLab
-from warmup_course.classroom.labs import SliderLab
+from warmup_course.classroom.labs import InsideLab, QuadraticLab, ScheduleLab, SliderLab, StabilityLab, TrainingLab
 from warmup_course.classroom.lesson import Lesson, Number, begin
 from warmup_course.classroom.progress import progress_table, results_page
 from warmup_course.classroom.quiz import quiz
-from warmup_course.classroom.training_lab import TrainingLab
 
 __all__ = [
     "InsideLab",

@@ -22,7 +22,7 @@ LETTER = {"width": "4em", "min_width": "4em"}
 
 # Of all that cards.css styles.
 CSS_CLASS = "wc-card"
-CSS = Path(__file__).parent / "js" / "cards.css"
+CSS = Path(__file__).with_name("cards.css")
 
 
 class _Renderer(mistune.HTMLRenderer):
