@@ -12,10 +12,11 @@ import warmup_course
 
 PACKAGE = Path(warmup_course.__file__).parent
 # Each module or subpackage, and the ones beside it that it may import, wherever in the file it does so.
-BASE = {"checks", "device", "shapes", "schedulers", "data", "model"}
+BASE = {"checks", "variables", "device", "shapes", "schedulers", "data", "model"}
 MAY_IMPORT = {
     "checks": set(),
-    "device": {"checks"},
+    "variables": set(),
+    "device": {"checks", "variables"},
     "shapes": set(),
     "schedulers": {"checks", "shapes"},
     "data": {"checks"},
@@ -28,8 +29,8 @@ MAY_IMPORT = {
     "classroom": BASE | {"training", "stacked", "sweep", "probes", "export", "lesson_files"},
     "evidence": {"classroom", "lesson_files"},
     "lab_settings": set(),
-    "lesson_files": {"checks"},
-    "headless": {"lesson_files"},
+    "lesson_files": {"checks", "variables"},
+    "headless": {"lesson_files", "variables"},
     "cli": BASE
     | {"training", "stacked", "sweep", "probes", "export", "classroom", "evidence", "lesson_files", "headless"}
     | {"__version__"},

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import warmup_course
-from warmup_course import lesson_files
+from warmup_course import lesson_files, variables
 from warmup_course.headless import find_chromium
 from warmup_course.lesson_files import IN_CLONE, LESSONS, ONE_CORE, ONE_THREAD, PACKAGE, CommandError, Execution
 
@@ -283,7 +283,7 @@ def refresh(options: argparse.Namespace) -> int:
       warmup-course refresh
       warmup-course refresh 03
     """
-    os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu")
+    os.environ.update(ONE_CORE | {variables.DEVICE: "cpu"})
     failed = 0
     for ended in lesson_files.execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
         changed = ended.notebook is not None and lesson_files.refresh(ended.notebook, ended.lesson)
@@ -342,7 +342,7 @@ def test(options: argparse.Namespace) -> int:
         print(f"\n=== {name}", flush=True)
         begin = perf_counter()
         with lesson_files.checking():
-            environment = os.environ | ONE_CORE | {"WARMUP_COURSE_DEVICE": device}
+            environment = os.environ | ONE_CORE | {variables.DEVICE: device}
             junit = [f"--junitxml={options.junit / name}.xml"] if options.junit and command[0] == "pytest" else []
             if subprocess.run([sys.executable, "-m", *command, *junit], cwd=ROOT, env=environment).returncode:
                 failed.append(name)
@@ -419,7 +419,7 @@ def evidence(options: argparse.Namespace) -> int:
 
     if options.seeds < 1:
         raise CommandError(f"--seeds must be at least 1, got {options.seeds}")
-    os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu", MPLBACKEND="Agg")
+    os.environ.update(ONE_CORE | {variables.DEVICE: "cpu", "MPLBACKEND": "Agg"})
     lessons, kept = lesson_files.find(LESSONS, options.lessons), ROOT / "executed" / "evidence"
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     with lesson_files.checking():

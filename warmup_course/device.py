@@ -4,9 +4,8 @@ import os
 
 import torch
 
+from warmup_course import variables
 from warmup_course.checks import refused, shown
-
-VARIABLE = "WARMUP_COURSE_DEVICE"
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -25,7 +24,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     source, given = "device", name
     name = str(name) if isinstance(name, str | torch.device) else shown(name)
     if name == "auto":
-        source, given = VARIABLE, os.environ.get(VARIABLE, "auto")
+        source, given = variables.DEVICE, os.environ.get(variables.DEVICE, "auto")
         name = given
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warmup_course.lesson_files import WORKSPACE_VARIABLE
+from warmup_course import variables
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -58,7 +58,7 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     """
     homes = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR")
     environment = os.environ | {name: str(folder / name) for name in homes} | {"JUPYTER_TOKEN": TOKEN}
-    environment[WORKSPACE_VARIABLE] = str(folder / "workspace")
+    environment[variables.WORKSPACE] = str(folder / "workspace")
     settings = {
         "JUPYTER_CONFIG_DIR/jupyter_lab_config.json": {"LabApp": {"expose_app_in_browser": True}},
         # All cells stay in the page, so that a script finds what is off the screen too.

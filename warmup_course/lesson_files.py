@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter, sleep
 from typing import Any
 
+from warmup_course import variables
 from warmup_course.checks import folder_from
 
 Notebook = dict[str, Any]
@@ -46,12 +47,6 @@ NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermi
 SUBJECT, HIDDEN = "subject", "hide-input"
 # In the workspace: lesson -> hash of the copy that the learner was given.
 RECORD = ".copied.json"
-# The variable that names the folder of the learner's copies, where that is not in the course's own.
-WORKSPACE_VARIABLE = "WARMUP_COURSE_WORKSPACE"
-# The variable that names the folder of the learner's answers.
-HOME_VARIABLE = "WARMUP_COURSE_HOME"
-# The variable that makes an error of a claim that does not hold.
-STRICT_VARIABLE = "WARMUP_COURSE_STRICT"
 # For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 ONE_CORE = ONE_THREAD | {"LOKY_MAX_CPU_COUNT": "1"}
@@ -143,7 +138,7 @@ def workspace(usual: Path) -> Path:
     """
     folder = usual
     try:
-        folder = folder_from(WORKSPACE_VARIABLE) or usual
+        folder = folder_from(variables.WORKSPACE) or usual
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
@@ -152,7 +147,7 @@ def workspace(usual: Path) -> Path:
     except OSError as error:
         raise CommandError(
             f"your copies of the lessons cannot be kept in {folder} ({error.strerror}): "
-            f"set {WORKSPACE_VARIABLE} to a folder of your own, such as ~/warmup_course"
+            f"set {variables.WORKSPACE} to a folder of your own, such as ~/warmup_course"
         ) from error
     return folder
 
@@ -313,9 +308,9 @@ def _kill(kernel: Any) -> None:
 @contextmanager
 def checking() -> Iterator[None]:
     """What starts meanwhile keeps its answers in a folder that goes away, and stops at a claim that does not hold."""
-    learners = {name: os.environ.get(name) for name in (HOME_VARIABLE, STRICT_VARIABLE)}
+    learners = {name: os.environ.get(name) for name in (variables.HOME, variables.STRICT)}
     with TemporaryDirectory(prefix="warmup_course_") as folder:
-        os.environ.update({HOME_VARIABLE: folder, STRICT_VARIABLE: "1"})
+        os.environ.update({variables.HOME: folder, variables.STRICT: "1"})
         try:
             yield
         finally:

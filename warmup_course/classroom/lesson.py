@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import warmup_course
+from warmup_course import variables
 from warmup_course.checks import instance, one_of, real_number, text, truth_value, whole_number
 from warmup_course.classroom.cards import Goal, style_page
 from warmup_course.classroom.plots import use_course_style
@@ -21,7 +22,6 @@ from warmup_course.device import resolve_device
 MOST_THREADS = 2
 SEEDS = 1000  # for the runs of one notebook seed
 MOST_SEED = 3999  # of a notebook
-STRICT = "WARMUP_COURSE_STRICT"
 # In a clone docs/ stands beside the package, in a wheel inside it.
 EVIDENCE = [Path(warmup_course.__file__).parents[up] / "docs" / "evidence.csv" for up in (1, 0)]
 FIRST_FREE_SEED = SEEDS * (MOST_SEED + 1)
@@ -109,7 +109,7 @@ class Lesson:
             print(f"✔ {statement}")
         elif not self.standard:
             print(f"✘ does not hold at these settings: {statement}")
-        elif os.environ.get(STRICT):
+        elif os.environ.get(variables.STRICT):
             raise AssertionError(f"this run does not bear out the claim: {statement}")
         else:
             print(f"✘ does not hold at this seed: {statement}{self._how_often(statement)}")

@@ -19,6 +19,7 @@ from typing import TextIO
 
 from platformdirs import user_data_path
 
+from warmup_course import variables
 from warmup_course.checks import folder_from, one_of
 
 # kind -> the states that it can be in
@@ -31,7 +32,6 @@ STATES = {
 }
 VERSION = 1  # of the table's layout, kept in the file's user_version
 TIMEOUT = 30.0  # seconds to wait while another process writes
-HOME_VARIABLE = "WARMUP_COURSE_HOME"
 
 # Called after each event that this process has recorded, each under a key of its own.
 watchers: dict[str, Callable[[], None]] = {}
@@ -91,7 +91,7 @@ def path() -> Path:
         StoreError: if the variable is a relative path.
     """
     try:
-        return (folder_from(HOME_VARIABLE) or user_data_path("warmup_course")) / "progress.sqlite3"
+        return (folder_from(variables.HOME) or user_data_path("warmup_course")) / "progress.sqlite3"
     except ValueError as error:
         advice = "A relative path would be another folder in each notebook."
         raise StoreError(str(error), advice) from error
@@ -237,7 +237,7 @@ def _make_private(file: Path) -> None:
 
     It is never opened for that: to close it would take away the locks that this process has on it.
     """
-    for own in [file] if os.environ.get(HOME_VARIABLE) else [file, file.parent]:
+    for own in [file] if os.environ.get(variables.HOME) else [file, file.parent]:
         mode = stat.S_IMODE(own.stat().st_mode)
         if mode & 0o077:
             with suppress(OSError):  # it is somebody else's
