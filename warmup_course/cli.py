@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import warmup_course
-from warmup_course import lesson_files
+from warmup_course import lesson_files, variables
 from warmup_course.authoring import checks
 from warmup_course.authoring.execution import ONE_CORE, ONE_THREAD, Execution, checking, cores, execute_all
 from warmup_course.lesson_files import IN_CLONE, LESSONS, PACKAGE, CommandError
@@ -282,7 +282,7 @@ def refresh(options: argparse.Namespace) -> int:
       warmup-course refresh
       warmup-course refresh 03
     """
-    os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu")
+    os.environ.update(ONE_CORE | {variables.DEVICE: "cpu"})
     from warmup_course.authoring import normal_form
 
     failed = 0
@@ -361,7 +361,7 @@ def evidence(options: argparse.Namespace) -> int:
 
     if options.seeds < 1:
         raise CommandError(f"--seeds must be at least 1, got {options.seeds}")
-    os.environ.update(ONE_CORE, WARMUP_COURSE_DEVICE="cpu", MPLBACKEND="Agg")
+    os.environ.update(ONE_CORE | {variables.DEVICE: "cpu", "MPLBACKEND": "Agg"})
     lessons, kept = lesson_files.find(LESSONS, options.lessons), ROOT / "executed" / "evidence"
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     with checking():
