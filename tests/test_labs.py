@@ -196,6 +196,19 @@ def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch
     assert lab.runs.step.size == 40
 
 
+def test_the_learning_rate_follows_the_optimizer() -> None:
+    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
+    at_first = lab.values
+    lab.controls["optimizer"].value = "Adam"
+    assert lab.values["peak_lr"] == pytest.approx(at_first["peak_lr"] / 8)
+    lab.controls["optimizer"].value = "SGD"
+    assert lab.values == at_first
+    lab.controls["optimizer"].value = "Adam"
+    lab.reset()
+    lab.wait()
+    assert lab.values == at_first
+
+
 def test_controls_that_a_lesson_does_not_need_are_behind_more() -> None:
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["peak_lr", "warmup_steps"])
     first, rest = (child for child in lab.children if isinstance(child, widgets.GridBox))

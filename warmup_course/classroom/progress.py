@@ -273,12 +273,12 @@ def _number(lesson: str) -> str:
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in JupyterLab's colours, or the page's own where there are none. The cells are HTML."""
-    line = "border-bottom: 1px solid var(--jp-border-color2, GrayText); padding: 0.4em 0.8em; text-align: left"
+    line = "border-bottom: 1px solid var(--jp-border-color2, GrayText); padding: 0.4em 0.6em; text-align: left"
     head = "".join(f'<th scope="col" style="{line}; white-space: nowrap">{name}</th>' for name in header)
     body = ""
     for first, *others in rows:
         # Short cells stay on one line.
-        wrap = ["" if len(cell) > 20 else "; white-space: nowrap" for cell in others]
+        wrap = ["" if len(cell) > 12 else "; white-space: nowrap" for cell in others]
         cells = "".join(f'<td style="{line}{how}">{cell}</td>' for how, cell in zip(wrap, others, strict=True))
         body += f'<tr><th scope="row" style="{line}; font-weight: normal">{first}</th>{cells}</tr>'
     return (

@@ -55,8 +55,9 @@ class Lab(widgets.VBox):
         spoken = widgets.HTML(label, layout={"height": "0"})
         reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
         reset.on_click(lambda _: self.reset())
+        longest = max(len(control.description) for control in self.controls.values()) if self.controls else 0
         for control in self.controls.values():
-            control.style.description_width = "8em"
+            control.style.description_width = f"{max(8, 0.6 * longest):g}em"  # no word is cut off
             control.layout.width = "auto"
             control.observe(lambda _: self.on_move(), "value")
         first = elements("controls", shown, least=0) or [*controls]
