@@ -142,16 +142,22 @@ RUNS = xr.Dataset(
     {"peak_lr": [0.1], "warmup_steps": [0], "seed": [0], "step": range(2)},
 )
 TITLES = {"title": {"a word", "number as text", "empty text"}}
+POSITIVE = {*MAY_TAKE["float"], "inf"}
+CONTROLS = {"controls": {"empty list"}}
 NUMBERS = {"nan", "inf", "-1", "2.5", "2**70", "list", "array", "empty list"}
 
 CALLS = {
     "Schedule": Call(Schedule, {"total_steps": 30, "warmup_steps": 5}),
     "Schedule()": Call(Schedule(30, 5), {"step": 3}, {"step": {"list"}}),
     "used_lrs": Call(
-        used_lrs, {"make_scheduler": lambda optimizer: None, "steps": 2, "peak_lr": 0.1}, {"peak_lr": {"list", "array"}}
+        used_lrs,
+        {"make_scheduler": lambda optimizer: None, "steps": 2, "peak_lr": 0.1},
+        {"peak_lr": {*MAY_TAKE["float"], "list"}},
     ),
     "from_json": Call(Schedule.from_json, {"text": Schedule(3).to_json()}, {"text": set()}),
-    "TrainConfig": Call(TrainConfig, {"data": "digits", "device": "cpu"}, {"data": set(), "device": set()}),
+    "TrainConfig": Call(
+        TrainConfig, {"data": "digits", "device": "cpu"}, {"data": set(), "device": set(), "clip_norm": POSITIVE}
+    ),
     "MLP": Call(MLP, {"hidden": [3]}, {"hidden": {"list", "empty list"}}),
     "TinyTransformer": Call(TinyTransformer, {"layers": 1}),
     "ConvNet": Call(ConvNet, {}),
@@ -167,7 +173,8 @@ CALLS = {
     "a value of an axis": Call(
         lambda **values: sweep(TINY, **{name: [value] for name, value in values.items()}),
         {name: getattr(TINY, name) for name in SWEEPABLE},
-        {name: {"2.5", "2**70"} for name in SWEEPABLE if isinstance(getattr(TINY, name), float)},
+        {name: MAY_TAKE["float"] for name in SWEEPABLE if isinstance(getattr(TINY, name), float)}
+        | {"clip_norm": POSITIVE},
     ),
     "Dataset": Call(Dataset, {name: getattr(SMALL, name) for name in inspect.signature(Dataset).parameters}),
     "Dataset.to": Call(SMALL.to, {"device": torch.device("cpu"), "dtype": torch.float64}),
@@ -213,10 +220,10 @@ CALLS = {
     ),
     "quiz": Call(quiz, {"lesson": "final"}, {"lesson": set()}),
     "exercise": Call(exercise, {"name": "03_linear_warmup/ramp"}, {"name": set()}),
-    "ScheduleLab": Call(ScheduleLab, {"schedule": Schedule(9), "peak_lr": 0.1, "compare": Schedule(9)}),
-    "QuadraticLab": Call(QuadraticLab, {}),
+    "ScheduleLab": Call(ScheduleLab, {"schedule": Schedule(9), "peak_lr": 0.1, "compare": Schedule(9)}, CONTROLS),
+    "QuadraticLab": Call(QuadraticLab, {}, CONTROLS),
     "StabilityLab": Call(StabilityLab, {"runs": RUNS}, called={"chosen": "(chosen|peak_lr|warmup_steps)"}),
-    "TrainingLab": Call(TrainingLab, {"config": TRAINED, "warmup_steps": 2, "seeds": [0]}),
+    "TrainingLab": Call(TrainingLab, {"config": TRAINED, "warmup_steps": 2, "seeds": [0]}, CONTROLS),
     "SliderLab": Call(SliderLab, {"draw": draw_nothing, "lr": widgets.FloatSlider(0.1)}),
     "arm_looks": Call(plots.arm_looks, {"labels": ["no warmup"]}, {"labels": {"empty list", "dict"}}),
     "warmup_label": Call(plots.warmup_label, {"steps": 3}),

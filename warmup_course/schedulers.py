@@ -257,7 +257,7 @@ def used_lrs(
     array([0.1  , 0.1  , 0.05 , 0.05 , 0.025])
     """
     function("make_scheduler", make_scheduler)
-    lrs = [peak_lr] if np.ndim(peak_lr) == 0 else elements("peak_lr", peak_lr)
+    lrs = elements("peak_lr", peak_lr) if isinstance(peak_lr, Sequence) else [peak_lr]
     for lr in lrs:
         real_number("peak_lr", lr, 0)
     # Schedulers fill a tensor LR in place: they get a copy of it.
@@ -270,4 +270,4 @@ def used_lrs(
         optimizer.step()
         if scheduler is not None:
             scheduler.step()
-    return used[:, 0] if np.ndim(peak_lr) == 0 else used
+    return used if isinstance(peak_lr, Sequence) else used[:, 0]
