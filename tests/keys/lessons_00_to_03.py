@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice, product
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from keys import Choices, Verdicts, key, verdicts
 from warmup_course import MLP, Schedule, TrainConfig, data, sweep, train
 from warmup_course.classroom.lesson import Lesson
 from warmup_course.classroom.quiz import load
-from warmup_course.training import outcome
 
 # ---- what the keys are computed from ---------------------------------------------------------------------------------
 
@@ -76,14 +75,6 @@ def sharpness(model: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor) -> 
 
 
 # ---- number: the answer, then the mistakes as they are listed --------------------------------------------------------
-
-
-@key("networks-in-this-lesson")
-def networks_in_this_lesson() -> list[float]:
-    rates, arms, seeds = range(6), range(2), range(10)
-    demo = len(list(product(rates, arms, seeds)))
-    one_arm = len(list(product(rates, seeds)))
-    return [1 + demo, 1 + one_arm, demo, 1 + demo + demo, demo / len(rates)]
 
 
 @key("eighth-step-of-a-ramp")
@@ -184,11 +175,6 @@ def shared_by_both_arms() -> Verdicts:
         "average": math.isclose(np.mean(bare), np.mean(ramp)),
         "number of steps": len(bare) == len(ramp),
     }
-
-
-@key("eighty-five-percent")
-def eighty_five_percent(choices: Choices) -> list[bool]:
-    return [choice["text"] == outcome(True, 0.85, chance=1 / 10, trained_above=0.9) for choice in choices]
 
 
 @verdicts("both-lines-at-the-bottom")
@@ -292,17 +278,6 @@ def reading_the_map() -> Verdicts:
 
 
 # ---- order: what the steps are sorted by -----------------------------------------------------------------------------
-
-
-@key("steps-by-learning-rate")
-def steps_by_learning_rate(texts: Sequence[str]) -> list[float]:
-    def lr(text: str) -> float:
-        match = re.fullmatch(r"Step (\d+) (with|without) warmup, peak ([\d.]+)", text)
-        assert match is not None
-        warmup_steps = 32 if match[2] == "with" else 0
-        return float(match[3]) * Schedule(200, warmup_steps, decay="constant")(int(match[1]) - 1)
-
-    return [lr(text) for text in texts]
 
 
 @key("first-to-arrive")
