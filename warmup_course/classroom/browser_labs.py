@@ -81,15 +81,16 @@ class BrowserLab(anywidget.AnyWidget):
         self,
         settings: dict[str, Any],
         *,
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
         **traits: Any,
     ) -> None:
-        for name in elements("controls", controls, least=0):
+        controls = [] if controls is None else elements("controls", controls)
+        for name in controls:
             one_of("controls", name, self.NAMES)
         self._goal = Goal(goal, reached)
-        super().__init__(settings=settings, defaults=settings, controls=[*controls], goal=goal or "", **traits)
+        super().__init__(settings=settings, defaults=settings, controls=controls, goal=goal or "", **traits)
         self.observe(lambda _: self._look(), "settings")
         self._look()
 
@@ -201,7 +202,7 @@ end_factor=0.0, count_from=1), True)
         *,
         compare: Schedule | None = None,
         compare_peak_lr: float | None = None,
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["ScheduleLab"], bool] | None = None,
     ) -> None:
@@ -395,7 +396,7 @@ class QuadraticLab(BrowserLab):
         start: Sequence[float] | None = None,
         steps: int = 40,
         *,
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:
