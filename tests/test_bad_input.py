@@ -143,7 +143,6 @@ RUNS = xr.Dataset(
 )
 TITLES = {"title": {"a word", "number as text", "empty text"}}
 POSITIVE = {*MAY_TAKE["float"], "inf"}
-CONTROLS = {"controls": {"empty list"}}
 NUMBERS = {"nan", "inf", "-1", "2.5", "2**70", "list", "array", "empty list"}
 
 CALLS = {
@@ -220,10 +219,10 @@ CALLS = {
     ),
     "quiz": Call(quiz, {"lesson": "final"}, {"lesson": set()}),
     "exercise": Call(exercise, {"name": "03_linear_warmup/ramp"}, {"name": set()}),
-    "ScheduleLab": Call(ScheduleLab, {"schedule": Schedule(9), "peak_lr": 0.1, "compare": Schedule(9)}, CONTROLS),
-    "QuadraticLab": Call(QuadraticLab, {}, CONTROLS),
+    "ScheduleLab": Call(ScheduleLab, {"schedule": Schedule(9), "peak_lr": 0.1, "compare": Schedule(9)}),
+    "QuadraticLab": Call(QuadraticLab, {}),
     "StabilityLab": Call(StabilityLab, {"runs": RUNS}, called={"chosen": "(chosen|peak_lr|warmup_steps)"}),
-    "TrainingLab": Call(TrainingLab, {"config": TRAINED, "warmup_steps": 2, "seeds": [0]}, CONTROLS),
+    "TrainingLab": Call(TrainingLab, {"config": TRAINED, "warmup_steps": 2, "seeds": [0]}),
     "SliderLab": Call(SliderLab, {"draw": draw_nothing, "lr": widgets.FloatSlider(0.1)}),
     "arm_looks": Call(plots.arm_looks, {"labels": ["no warmup"]}, {"labels": {"empty list", "dict"}}),
     "warmup_label": Call(plots.warmup_label, {"steps": 3}),

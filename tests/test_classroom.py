@@ -157,6 +157,20 @@ def test_loss_by_step_counts_the_trained_and_marks_the_diverged(runs: xr.Dataset
     assert [line.get_xdata()[0] for line in crosses] == [5]  # the step whose loss is infinite
 
 
+def test_where_all_runs_end_at_once_only_the_first_steps_are_drawn(runs: xr.Dataset) -> None:
+    ended = runs.isel(peak_lr=0, warmup_steps=0).isel(step=[0] * 50).assign_coords(step=range(50))
+    loss = ended.batch_loss.copy()
+    loss[:, 3:] = np.inf
+    _, (few, all_of_them) = plt.subplots(1, 2)
+    plots.loss_by_step({"no warmup": ended.assign(batch_loss=loss)}, "title", few)
+    loss[0] = 1.0
+    plots.loss_by_step({"no warmup": ended.assign(batch_loss=loss)}, "title", all_of_them)
+    plt.close()
+    assert few.get_xlim()[1] == pytest.approx(1.01 * plots.FIRST_STEPS)
+    assert "first 20" in few.get_xlabel()
+    assert all_of_them.get_xlim()[1] == pytest.approx(1.01 * loss.step.size)
+
+
 def test_trained_by_lr_and_stability_map_show_the_counts(runs: xr.Dataset) -> None:
     left, right = plt.subplots(1, 2)[1]
     plots.trained_by_lr(runs, "title", left)

@@ -35,6 +35,8 @@ OUTCOME_LOOKS = {
 # One scale for all, so that figures can be compared. Losses above it are drawn at the upper edge: a diverging run would
 # squeeze all others into a line.
 LOSS_FLOOR, LOSS_CEILING = 0.02, 30.0
+# Where all runs end within these steps, no more are drawn: they would be a smudge at the edge.
+FIRST_STEPS = 20
 
 
 def use_course_style() -> None:
@@ -163,6 +165,7 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
     for runs in _named("arms", arms).values():
         check_runs("arms", runs, outcome=("seed",), batch_loss=("seed", "step"))
     ax = _axes(ax, title)
+    longest = 0
     for label, look in arm_looks(arms).items():
         runs = arms[label]
         for seed in runs.seed:
@@ -170,15 +173,20 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
             shown = np.minimum(np.nan_to_num(loss, nan=np.inf), LOSS_CEILING)
             ended = np.flatnonzero(~np.isfinite(loss))
             until = ended[0] + 1 if len(ended) else len(loss)
+            longest = max(longest, until)
             ax.plot(shown[:until], linewidth=0.9, alpha=0.7, **look)
             if len(ended):
                 ax.plot(until - 1, LOSS_CEILING, color=look["color"], marker="x", markersize=9, clip_on=False)
         trained = int((runs.outcome == "trained").sum())
         ax.plot([], [], **look, label=f"{label}: {trained} of {runs.seed.size} train")
-    ax.set(title=title, xlabel="optimizer step", ylabel="training loss (log scale)", yscale="log")
-    ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
     steps = max(runs.step.size for runs in arms.values())
-    ax.set_xlim(-0.03 * steps, 1.01 * steps)  # the same where all runs end early
+    step_label = "optimizer step"
+    if longest <= FIRST_STEPS < steps:
+        steps, step_label = FIRST_STEPS, f"optimizer step (the first {FIRST_STEPS}; none goes on)"
+    ax.set(title=title, xlabel=step_label, ylabel="training loss (log scale)", yscale="log")
+    ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
+    ax.set_xlim(-0.03 * steps, 1.01 * steps)
+    ax.locator_params(axis="x", integer=True)
     ax.legend()
 
 

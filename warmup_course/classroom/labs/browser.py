@@ -70,15 +70,16 @@ class BrowserLab(anywidget.AnyWidget):
         self,
         settings: dict[str, Any],
         *,
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
         **traits: Any,
     ) -> None:
-        for name in elements("controls", controls, least=0):
+        controls = [] if controls is None else elements("controls", controls)
+        for name in controls:
             one_of("controls", name, self.NAMES)
         self._goal = Goal(goal, reached)
-        super().__init__(settings=settings, defaults=settings, controls=[*controls], goal=goal or "", **traits)
+        super().__init__(settings=settings, defaults=settings, controls=controls, goal=goal or "", **traits)
         self.observe(lambda _: self._look(), "settings")
         self._look()
 

@@ -55,7 +55,7 @@ class QuadraticLab(BrowserLab):
         start: Sequence[float] | None = None,
         steps: int = 40,
         *,
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:

@@ -78,7 +78,7 @@ end_factor=0.0, count_from=1), True)
         *,
         compare: Schedule | None = None,
         compare_peak_lr: float | None = None,
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["ScheduleLab"], bool] | None = None,
     ) -> None:

@@ -42,7 +42,7 @@ class Lab(widgets.VBox):
         *,
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
-        shown: Sequence[str] = (),
+        shown: Sequence[str] | None = None,
         more: tuple[widgets.Widget, ...] = (),
     ) -> None:
         self.goal, self._goal_line = Goal(goal, reached), Status(layout=GOAL)
@@ -60,7 +60,7 @@ class Lab(widgets.VBox):
             control.style.description_width = f"{max(8, 0.6 * longest):g}em"  # no word is cut off
             control.layout.width = "auto"
             control.observe(lambda _: self.on_move(), "value")
-        first = elements("controls", shown, least=0) or [*controls]
+        first = [*controls] if shown is None else elements("controls", shown)
         for name in first:
             one_of("controls", name, controls)
         rest = _grid([control for name, control in controls.items() if name not in first])

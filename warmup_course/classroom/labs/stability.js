@@ -1,5 +1,7 @@
 // How many seeds train at each peak LR and warmup length, and the runs behind one of these numbers.
 
+const FIRST_STEPS = 20; // where all runs end within these, no more are drawn
+
 const OUTCOMES = ["trained", "slow", "stalled", "diverged"];
 
 // ---- Arithmetic ----
@@ -152,15 +154,20 @@ function render(context) {
       right.style.width = em(room);
       const height = 330;
       resize(picture, room, height);
+      const contrast = bareColumn >= 0 && warmup_steps > 0;
+      const [bareRuns, chosenRuns] = [contrast ? runsOf(row, bareColumn) : [], runsOf(row, column)];
+      const longest = Math.max(...[...bareRuns, ...chosenRuns].map(({ shown }) => shown.length));
+      const few = longest <= FIRST_STEPS && FIRST_STEPS < steps;
+      const last = Math.max((few ? FIRST_STEPS : steps) - 1, 1);
+      const name = few ? `optimizer step (the first ${FIRST_STEPS}; none goes on)` : "optimizer step";
       axes.place(
         { left: 62, top: 12, width: room - 76, height: height - 62 },
-        { from: 0, to: Math.max(steps - 1, 1), name: "optimizer step", nearest: 1 },
+        { from: 0, to: last, name, nearest: 1 },
         { from: floor, to: ceiling, log: true, name: "training loss (log scale)" },
       );
-      const contrast = bareColumn >= 0 && warmup_steps > 0;
-      drawBare(contrast ? runsOf(row, bareColumn) : [], axes, ORANGE);
+      drawBare(bareRuns, axes, ORANGE);
       const colour = warmup_steps ? BLUE : ORANGE;
-      drawChosen(runsOf(row, column), axes, colour);
+      drawChosen(chosenRuns, axes, colour);
 
       const trained = tally(outcomes[row][column]).trained;
       const bare = contrast ? tally(outcomes[row][bareColumn]).trained : null;

@@ -64,7 +64,7 @@ class TrainingLab(Lab):
         warmup_steps: int = 32,
         hidden_layers: int = 4,
         seeds: Sequence[int],
-        controls: Sequence[str] = (),
+        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
