@@ -8,7 +8,7 @@ import numpy.typing as npt
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
-from warmup_course.checks import one_of, whole_number
+from warmup_course.arguments import one_of, whole_number
 from warmup_course.schedulers import used_lrs
 
 WARMUP_STEPS, UPDATES = 6, 30
