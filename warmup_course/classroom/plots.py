@@ -21,9 +21,12 @@ from warmup_course.schedulers import Schedule
 if TYPE_CHECKING:
     import xarray as xr
 
-# Okabe & Ito's palette, distinguishable without full colour vision. Two roles keep their colour all through the course.
+# Okabe & Ito's palette, distinguishable without full colour vision. Two roles keep their colour all through the course,
+# in the labs' JavaScript and CSS too.
 WITHOUT_WARMUP, WITH_WARMUP = "#D55E00", "#0072B2"
 COLOURS = (WITH_WARMUP, WITHOUT_WARMUP, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Around what the keyboard is at.
+FOCUS = COLOURS[5]
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 # How a run ended -> colour and hatching, from best to worst.
 OUTCOME_LOOKS = {

@@ -16,6 +16,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from warmup_course.arguments import elements, one_of
+from warmup_course.classroom import plots
 from warmup_course.classroom.cards import Goal, Status, asked_by_a_person
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ ADVICE = """<style>.wc-still ~ :has(> .jupyter-widgets-error-widget) { display: 
 
 
 def source(name: str) -> str:
-    """One module of what the labs share and one lab's own code."""
-    return "".join((HERE / file).read_text("utf-8") for file in ("chart.js", name))
+    """One module of the colours, what the labs share and one lab's own code."""
+    colours = f'const WITH_WARMUP = "{plots.WITH_WARMUP}", WITHOUT_WARMUP = "{plots.WITHOUT_WARMUP}";\n'
+    return colours + "".join((HERE / file).read_text("utf-8") for file in ("chart.js", name))
 
 
 def short(number: float) -> str:
@@ -57,7 +59,10 @@ class BrowserLab(anywidget.AnyWidget):
         ValueError: for one of goal and reached without the other, or settings that ``_check`` refuses.
     """
 
-    _css = (HERE / "labs.css").read_text("utf-8")
+    _css = (
+        f".wc-lab {{ --wc-with-warmup: {plots.WITH_WARMUP}; --wc-without-warmup: {plots.WITHOUT_WARMUP}; "
+        f"--wc-focus: {plots.FOCUS}; }}\n" + (HERE / "labs.css").read_text("utf-8")
+    )
     NAMES: tuple[str, ...] = ()  # of the controls
     settings = traitlets.Dict().tag(sync=True)
     defaults = traitlets.Dict().tag(sync=True)

@@ -1,8 +1,7 @@
 // What the labs share: elements, controls, axes, and the tie to the kernel's model.
-// Python puts this file and one lab's own file together into one module (see browser_labs.py).
+// Python puts this file and one lab's own file together into one module (see browser.py), after
+// the colours WITH_WARMUP (or the first of two) and WITHOUT_WARMUP (or what it is compared with).
 
-const BLUE = "#0072B2"; // with warmup; the first of two
-const ORANGE = "#D55E00"; // without warmup; what it is compared with
 const EM = 14; // px of the font for which all measures are given; with a larger one everything grows
 const NARROW = 560; // px; below it two panels stand one under the other
 

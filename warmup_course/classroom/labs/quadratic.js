@@ -79,8 +79,8 @@ function bowl(inner, dimensions) {
 
 /** A line with a dot for each step. */
 function trail(inner) {
-  const path = svg("path", { fill: "none", stroke: BLUE, "stroke-width": 1.5 });
-  const steps = svg("path", { fill: "none", stroke: BLUE, "stroke-width": 7, "stroke-linecap": "round" });
+  const path = svg("path", { fill: "none", stroke: WITH_WARMUP, "stroke-width": 1.5 });
+  const steps = svg("path", { fill: "none", stroke: WITH_WARMUP, "stroke-width": 7, "stroke-linecap": "round" });
   inner.append(path, steps);
   return (points) => {
     set(path, { d: line(points) });
@@ -100,7 +100,7 @@ function strip(picture, dimensions) {
     svg("path", { stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": "5 3" }),
     svg("text", { class: "wc-halo" }),
   ]);
-  const now = svg("path", { fill: BLUE, stroke: BLUE, "stroke-width": 3 });
+  const now = svg("path", { fill: WITH_WARMUP, stroke: WITH_WARMUP, "stroke-width": 3 });
   const nowText = svg("text", { "font-weight": "bold" });
   axes.inner.append(safe, unsafe, ...marks.flat(), now, nowText);
   const band = 28;
@@ -185,7 +185,7 @@ function render(context) {
     const left = new Axes(picture, { clip: true });
     const drawBowl = bowl(left.inner, dimensions);
     const drawPath = trail(left.inner);
-    const ring = svg("circle", { r: 9, fill: "none", stroke: BLUE, "stroke-width": 2.5 });
+    const ring = svg("circle", { r: 9, fill: "none", stroke: WITH_WARMUP, "stroke-width": 2.5 });
     left.inner.append(ring);
     const right = new Axes(picture, { clip: true });
     const drawLoss = trail(right.inner);

@@ -299,7 +299,7 @@ function render(context) {
       const otherFound = compared && numbers(compared);
       const message = scheduleMessage(settings);
       const orange = settings.warmup_steps === 0 && compared?.warmup_steps !== 0;
-      const [colour, otherColour] = orange ? [ORANGE, BLUE] : [BLUE, ORANGE];
+      const [colour, otherColour] = orange ? [WITHOUT_WARMUP, WITH_WARMUP] : [WITH_WARMUP, WITHOUT_WARMUP];
       const lastStep = Math.max(total_steps, compared?.total_steps ?? 0, 2) - 1;
       const top = roundUp(Math.max(peak_lr, compared?.peak_lr ?? 0));
       const height = 300;

@@ -11,11 +11,12 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from warmup_course.arguments import elements, function, one_of, pair, positive_number, refused
+from warmup_course.classroom import plots
 from warmup_course.classroom.cards import CSS_CLASS, Goal, Status, asked_by_a_person
 from warmup_course.classroom.picture import Picture
 
 # As the labs in the browser show it.
-GOAL = {"border_left": "4px solid #0072b2", "padding": "0 0 0 10px", "margin": "6px 2px"}
+GOAL = {"border_left": f"4px solid {plots.WITH_WARMUP}", "padding": "0 0 0 10px", "margin": "6px 2px"}
 
 
 class Lab(widgets.VBox):

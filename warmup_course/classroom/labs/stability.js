@@ -137,7 +137,7 @@ function render(context) {
     const picture = svg("svg", { role: "img" });
     const right = html("div", {}, legend, picture);
     const axes = new Axes(picture);
-    const dashes = (colour) => (colour === ORANGE ? "5 3" : "none");
+    const dashes = (colour) => (colour === WITHOUT_WARMUP ? "5 3" : "none");
     const [drawBare, drawChosen] = [runLines(axes.inner, dashes), runLines(axes.inner, dashes)];
 
     function draw(current, width) {
@@ -165,15 +165,15 @@ function render(context) {
         { from: 0, to: last, name, nearest: 1 },
         { from: floor, to: ceiling, log: true, name: "training loss (log scale)" },
       );
-      drawBare(bareRuns, axes, ORANGE);
-      const colour = warmup_steps ? BLUE : ORANGE;
+      drawBare(bareRuns, axes, WITHOUT_WARMUP);
+      const colour = warmup_steps ? WITH_WARMUP : WITHOUT_WARMUP;
       drawChosen(chosenRuns, axes, colour);
 
       const trained = tally(outcomes[row][column]).trained;
       const bare = contrast ? tally(outcomes[row][bareColumn]).trained : null;
       const counts = (number) => `${number} of ${seeds} train`;
       chosenEntry(true, `${armName(warmup_steps)}: ${counts(trained)}`, colour, dashes(colour));
-      bareEntry(contrast, `no warmup: ${counts(bare)}`, ORANGE, dashes(ORANGE));
+      bareEntry(contrast, `no warmup: ${counts(bare)}`, WITHOUT_WARMUP, dashes(WITHOUT_WARMUP));
       const message = stabilityMessage(peak_lr, warmup_steps, trained, seeds, bare);
       say(title, message);
       let sentence = `Of ${seeds} runs with ${armName(warmup_steps)}: ${tallyText(outcomes[row][column])}.`;
