@@ -46,7 +46,8 @@ def move(lab: InsideLab, **values: Any) -> None:
 
 def drawn(lab: InsideLab, panel: str) -> dict[str, Any]:
     """The lines of a panel by what they are."""
-    [ax] = [ax for ax in lab.snapshot().axes if ax.get_title() == PANELS[panel]]
+    titles = {ax: "".join(map(ax.get_title, ("left", "center", "right"))) for ax in lab.snapshot().axes}
+    [ax] = [ax for ax, title in titles.items() if title == PANELS[panel]]
     return dict(zip(("curve", "cursor", "dot", "limit"), ax.lines, strict=False))
 
 

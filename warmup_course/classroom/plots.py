@@ -185,7 +185,7 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
     steps = max(runs.step.size for runs in arms.values())
     step_label = "optimizer step"
     if longest <= FIRST_STEPS < steps:
-        steps, step_label = FIRST_STEPS, f"optimizer step (the first {FIRST_STEPS}; none goes on)"
+        steps, step_label = FIRST_STEPS, f"optimizer step (the first {FIRST_STEPS})"
     ax.set(title=title, xlabel=step_label, ylabel="training loss (log scale)", yscale="log")
     ax.set_ylim(LOSS_FLOOR, LOSS_CEILING)
     ax.set_xlim(-0.03 * steps, 1.01 * steps)

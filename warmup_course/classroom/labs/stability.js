@@ -159,7 +159,7 @@ function render(context) {
       const longest = Math.max(...[...bareRuns, ...chosenRuns].map(({ shown }) => shown.length));
       const few = longest <= FIRST_STEPS && FIRST_STEPS < steps;
       const last = Math.max((few ? FIRST_STEPS : steps) - 1, 1);
-      const name = few ? `optimizer step (the first ${FIRST_STEPS}; none goes on)` : "optimizer step";
+      const name = few ? `optimizer step (the first ${FIRST_STEPS})` : "optimizer step";
       axes.place(
         { left: 62, top: 12, width: room - 76, height: height - 62 },
         { from: 0, to: last, name, nearest: 1 },
