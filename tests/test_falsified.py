@@ -163,6 +163,8 @@ def _together(values: list[Any], way: Way) -> list[Any]:
         return values[::-1] if way is swapped else [values[0]] * len(values)
     if way in (WAYS["one arm"], WAYS["the other arm"]):
         odd = way is WAYS["the other arm"]
+        if all(isinstance(value, list | tuple) for value in values):  # pairs of arms
+            return [falsified(value, way) for value in values]
         return [falsified(value, WAYS["double"]) if i % 2 == odd else value for i, value in enumerate(values)]
     return [falsified(value, way) for value in values]
 
