@@ -12,7 +12,7 @@ import pytest
 from warmup_course import Schedule, TrainConfig
 from warmup_course.classroom import ScheduleLab, SliderLab, TrainingLab
 from warmup_course.classroom.cards import Card, Choices, Status, rendered, to_html
-from warmup_course.classroom.labs.slider import Lab
+from warmup_course.classroom.labs.kernel import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.classroom.predictions import Prediction
 from warmup_course.classroom.quiz import KINDS, QuestionCard

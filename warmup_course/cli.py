@@ -282,9 +282,9 @@ def refresh(options: argparse.Namespace) -> int:
       warmup-course refresh
       warmup-course refresh 03
     """
-    os.environ.update(ONE_CORE | {variables.DEVICE: "cpu"})
     from warmup_course.authoring import normal_form
 
+    os.environ.update(ONE_CORE | {variables.DEVICE: "cpu"})
     failed = 0
     for ended in execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
         changed = ended.notebook is not None and normal_form.refresh(ended.notebook, ended.lesson)

@@ -8,7 +8,7 @@ import base64
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import anywidget
 import ipywidgets as widgets
@@ -18,9 +18,6 @@ from matplotlib.figure import Figure
 from warmup_course.arguments import elements, one_of
 from warmup_course.classroom import plots
 from warmup_course.classroom.cards import Goal, Status, asked_by_a_person
-
-if TYPE_CHECKING:
-    pass
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from warmup_course.arguments import one_of
 from warmup_course.classroom import plots
-from warmup_course.classroom.labs.slider import Lab
+from warmup_course.classroom.labs.kernel import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.probes import Probe
 from warmup_course.training import History

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,6 @@ from matplotlib.figure import Figure
 
 from warmup_course.arguments import elements, real_number, whole_number
 from warmup_course.classroom import plots
-
-if TYPE_CHECKING:
-    pass
-
 from warmup_course.classroom.labs.browser import BrowserLab, short, source
 from warmup_course.quadratic import arrival, descend, stability_limit, verdict
 

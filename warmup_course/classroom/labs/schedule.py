@@ -3,21 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import traitlets
 from matplotlib.figure import Figure
 
 from warmup_course.arguments import instance, real_number, whole_number
 from warmup_course.classroom import plots
+from warmup_course.classroom.labs.browser import BrowserLab, count, short, source
 from warmup_course.export import Library, to_code
 from warmup_course.schedulers import Schedule
 from warmup_course.shapes import DECAYS, WARMUPS, all_as_javascript
-
-if TYPE_CHECKING:
-    pass
-
-from warmup_course.classroom.labs.browser import BrowserLab, count, short, source
 
 MOST_STEPS = 100_000  # more would not follow the finger
 PEAK_LRS = (1e-6, 100.0)

@@ -12,11 +12,10 @@ from matplotlib.patches import Rectangle
 
 from warmup_course.arguments import one_of, pair, text
 from warmup_course.classroom import plots
+from warmup_course.classroom.labs.browser import BrowserLab, source
 
 if TYPE_CHECKING:
     import xarray as xr
-
-from warmup_course.classroom.labs.browser import BrowserLab, source
 
 
 class StabilityLab(BrowserLab):

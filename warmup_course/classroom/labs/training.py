@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 
 from warmup_course.arguments import MOST_SEED, elements, instance, one_of, real_number, refused, whole_number
 from warmup_course.classroom import plots
-from warmup_course.classroom.labs.slider import Lab
+from warmup_course.classroom.labs.kernel import Lab
 from warmup_course.classroom.picture import Picture
 from warmup_course.model import MLP
 from warmup_course.sweep import sweep
