@@ -5,8 +5,6 @@ be falsified by any of the ways below cannot fail, and says nothing.
 """
 
 import ast
-import contextlib
-import io
 import itertools
 import types
 import warnings
@@ -15,7 +13,6 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +22,7 @@ import torch
 import xarray as xr
 
 from warmup_course import lesson_files
-from warmup_course.classroom.lesson import Lesson
+from warmup_course.authoring.evidence import code_cells, run_cells
 from warmup_course.training import History
 
 LESSONS = lesson_files.find(lesson_files.LESSONS)
@@ -228,9 +225,7 @@ def ways_to_fall(lesson: Path, seed: int = 0) -> dict[str, list[str]]:
     """Each claim of the lesson, and the ways of falsifying its measurement that it does not survive."""
     found: dict[str, list[str]] = {}
     keep = _Keep()
-    cells = [cell for cell in lesson_files.read(lesson)["cells"] if cell["cell_type"] == "code"]
-    trees = [ast.fix_missing_locations(keep.visit(ast.parse("".join(cell["source"])))) for cell in cells]
-    fixed = constants(trees)
+    fixed = constants([ast.parse("".join(cell["source"])) for cell in code_cells(lesson)])
     latest: list[list[str]] = []
 
     def tried(number: int, held: object, names: dict[str, Any]) -> object:
@@ -239,25 +234,17 @@ def ways_to_fall(lesson: Path, seed: int = 0) -> dict[str, list[str]]:
             latest.append([w for w, way in WAYS.items() if falls(keep.conditions[number], everything, fixed, way)])
         return held
 
-    def record(self: Lesson, statement: str, holds: object) -> None:
+    def record(_: Any, statement: str, holds: object) -> None:
         found.setdefault(statement, []).extend(latest.pop())
 
-    shared: dict[str, Any] = {"__name__": "__main__", "__tried__": tried, "display": lambda *_: None}
-    with (
-        patch.object(Lesson, "claim", record),
-        patch("matplotlib.pyplot.show", lambda: None),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        for cell, tree in zip(cells, trees, strict=True):
-            exec(compile(tree, lesson.stem, "exec"), shared)
-            plt.close("all")
-            if "parameters" in cell["metadata"].get("tags", ()):
-                shared |= {"seed": seed, "device": "cpu"}
+    shared: dict[str, Any] = {"__tried__": tried}
+    run_cells(lesson, seed, keep, shared, record)
+    plt.close("all")
     return found
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:More than 20 figures have been opened")  # a notebook closes them
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_each_claim_falls_with_its_measurement(lesson: Path) -> None:
     found = ways_to_fall(lesson)

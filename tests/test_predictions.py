@@ -12,7 +12,7 @@ ASKED = ("How many of ten train?", ["0 or 1", "2 to 5", "6 or more"])
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARMUP_COURSE_HOME", str(tmp_path))
-    monkeypatch.setattr(predictions, "_chosen", {})
+    monkeypatch.setattr(predictions, "unlocked", {})
 
 
 def predict() -> Prediction:

@@ -5,12 +5,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR, LinearLR
 
 from keys import Verdicts, key, verdicts
-from warmup_course import Schedule
+from warmup_course import Schedule, used_lrs
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
@@ -27,9 +26,7 @@ def geometric_half_way() -> list[float]:
 
 
 def first_lr(make: Callable[[SGD], Any]) -> float:
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    make(optimizer)
-    return optimizer.param_groups[0]["lr"]
+    return used_lrs(make, 1)[0]
 
 
 @verdicts("where-warmup-starts")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
@@ -19,18 +18,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from keys import Verdicts, key, verdicts
-from warmup_course import Schedule
-
-
-def used(make: Callable[[SGD], Any], steps: int, *peaks: float) -> np.ndarray:
-    """The LR of each group at optimizer.step(), from torch's own schedulers: (steps, groups)."""
-    optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": peak} for peak in peaks or (0.1,)])
-    scheduler, lrs = make(optimizer), []
-    for _ in range(steps):
-        lrs.append([group["lr"] for group in optimizer.param_groups])
-        optimizer.step()
-        scheduler.step()
-    return np.array(lrs)
+from warmup_course import Schedule, used_lrs
 
 
 def ramp_then_cosine(ramp: int, calls: int, milestone: int, t_max: int, floor: float = 0.0) -> Callable[[SGD], Any]:
@@ -46,9 +34,9 @@ def ramp_then_cosine(ramp: int, calls: int, milestone: int, t_max: int, floor: f
 
 @key("t-max-is-the-whole-run")
 def t_max_is_the_whole_run() -> list[float]:
-    last = used(ramp_then_cosine(20, 19, 20, 100), 100)[99, 0]
-    right_length = used(ramp_then_cosine(20, 19, 20, 80), 100)[99, 0]
-    cosine = used(lambda opt: CosineAnnealingLR(opt, 100), 51)[:, 0]
+    last = used_lrs(ramp_then_cosine(20, 19, 20, 100), 100)[99]
+    right_length = used_lrs(ramp_then_cosine(20, 19, 20, 80), 100)[99]
+    cosine = used_lrs(lambda opt: CosineAnnealingLR(opt, 100), 51)
     return [last, right_length, 0.1 * (1 - 79 / 100), cosine[20], cosine[50]]
 
 
@@ -68,7 +56,7 @@ def stairs_of_ten_thousand() -> list[float]:
 def one_milestone_off() -> Verdicts:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        one, eight, twelve = (used(ramp_then_cosine(10, 10, m, 90), 100)[:, 0] for m in (1, 8, 12))
+        one, eight, twelve = (used_lrs(ramp_then_cosine(10, 10, m, 90), 100) for m in (1, 8, 12))
     climbs = np.diff(eight)
     return {
         "three steps": int(np.isclose(twelve, 0.1, rtol=1e-9).sum()) == 3,
@@ -81,7 +69,7 @@ def one_milestone_off() -> Verdicts:
 
 @verdicts("pasted-code-two-groups")
 def pasted_code_two_groups() -> Verdicts:
-    lrs = used(ramp_then_cosine(5, 4, 5, 25, 0.01), 30, 0.1, 0.01)
+    lrs = used_lrs(ramp_then_cosine(5, 4, 5, 25, 0.01), 30, (0.1, 0.01))
     second = lrs[:, 1]
     return {
         "throughout": np.allclose(lrs[:, 0], 10 * second),
@@ -109,7 +97,7 @@ def highest_lr_of_four(texts: Sequence[str]) -> list[float]:
                 [LinearLR(optimizer, 1 / length, total_iters=length), CosineAnnealingLR(optimizer, 30)]
             )
 
-        return used(make, 30).max()
+        return used_lrs(make, 30).max()
 
     return [highest(text) for text in texts]
 

@@ -9,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LinearLR
 
 from keys import Verdicts, key, verdicts
-from warmup_course import MLP, data
+from warmup_course import MLP, data, used_lrs
 from warmup_course.probes import update_size
 from warmup_course.training import squared_error
 
@@ -31,13 +31,7 @@ def norm_of_a_batch_gradient() -> list[float]:
 
 @key("resumed-in-mid-warmup")
 def resumed_in_mid_warmup() -> list[float]:
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)
-    scheduler = LinearLR(optimizer, start_factor=1 / 20, total_iters=19)
-    lrs = []
-    for _ in range(30):
-        lrs.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
+    lrs = used_lrs(lambda opt: LinearLR(opt, start_factor=1 / 20, total_iters=19), 30, 0.001)
     return [lrs[12], lrs[11], lrs[0], lrs[-1], lrs[13]]
 
 

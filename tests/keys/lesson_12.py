@@ -15,23 +15,20 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LambdaLR, LinearLR, SequentialLR
 
 from keys import Choices, Verdicts, key, verdicts
-from warmup_course import MLP, Schedule, data, to_code
+from warmup_course import MLP, Schedule, data, to_code, used_lrs
 
 
-def used(make: Callable[[SGD], Any], steps: int, *peaks: float, early: bool = False) -> np.ndarray:
-    """The LRs at optimizer.step(), from torch's own schedulers: (steps, groups)."""
-    optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": peak} for peak in peaks or (0.1,)])
-    scheduler, lrs = make(optimizer), []
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
-        for _ in range(steps):
-            if early:
-                scheduler.step()
-            lrs.append([group["lr"] for group in optimizer.param_groups])
-            optimizer.step()
-            if not early:
-                scheduler.step()
-    return np.array(lrs)
+def early(make: Callable[[SGD], Any]) -> Callable[[SGD], Any]:
+    """The same scheduler, stepped once before the first update, and so before each."""
+
+    def make_early(optimizer: SGD) -> Any:
+        scheduler = make(optimizer)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            scheduler.step()
+        return scheduler
+
+    return make_early
 
 
 def ramp_of(steps: int) -> Callable[[SGD], LambdaLR]:
@@ -98,13 +95,13 @@ def first_guess_of_the_limit() -> list[float]:
 
 @key("final-03-twentieth-step")
 def twentieth_step() -> list[float]:
-    lrs = used(ramp_of(50), 21, 0.4)[:, 0]
+    lrs = used_lrs(ramp_of(50), 21, 0.4)
     return [lrs[19], 0.4 * 19 / 50, lrs[20], 20 / 50]
 
 
 @key("final-04-stepped-once-an-epoch")
 def stepped_once_an_epoch() -> list[float]:
-    lrs = used(ramp_of(500), 500)[:, 0]  # a call for each epoch
+    lrs = used_lrs(ramp_of(500), 500)  # a call for each epoch
     return [lrs[2], lrs[299], lrs[1], lrs[3], lrs.max()]
 
 
@@ -184,7 +181,7 @@ def what_became_of_it(choices: Choices) -> list[bool]:
 
 @key("final-04-two-groups")
 def two_groups(choices: Choices) -> list[bool]:
-    lrs = used(ramp_of(10), 5, 0.1, 0.01)[4]
+    lrs = used_lrs(ramp_of(10), 5, (0.1, 0.01))[4]
     return [np.allclose([float(x) for x in re.findall(r"[\d.]*\d", c["text"])], lrs) for c in choices]
 
 
@@ -194,12 +191,12 @@ def who_gets_there() -> Verdicts:
         return SequentialLR(optimizer, [LinearLR(optimizer, 0.1, 1, 10), CosineAnnealingLR(optimizer, 90)], [10])
 
     runs = {
-        "`ChainedScheduler`": used(
+        "`ChainedScheduler`": used_lrs(
             lambda opt: ChainedScheduler([LinearLR(opt, 0.1, total_iters=10), CosineAnnealingLR(opt, 100)]), 100
         ),
-        "`LambdaLR`": used(ramp_of(200), 100),
-        "`SequentialLR`": used(sequence, 100),
-        "by mistake": used(lambda opt: CosineAnnealingLR(opt, 100), 100, early=True),
+        "`LambdaLR`": used_lrs(ramp_of(200), 100),
+        "`SequentialLR`": used_lrs(sequence, 100),
+        "by mistake": used_lrs(early(lambda opt: CosineAnnealingLR(opt, 100)), 100),
     }
     return {words: np.isclose(lrs.max(), 0.1, rtol=1e-6) for words, lrs in runs.items()}
 
@@ -253,13 +250,13 @@ def loss_times_a_hundred() -> Verdicts:
 @verdicts("final-11-too-high-at-once")
 def too_high_at_once() -> Verdicts:
     firsts = {
-        "before `optimizer.step()`": used(ramp_of(5), 1, early=True),
-        "`step / 5`": used(lambda opt: LambdaLR(opt, lambda step: min(step / 5, 1)), 1),
-        "`LinearLR(optimizer)`": used(LinearLR, 1),
-        "W is 10": used(ramp_of(10), 1),
-        "skipped": used(ramp_of(5), 3)[2:],
+        "before `optimizer.step()`": used_lrs(early(ramp_of(5)), 1),
+        "`step / 5`": used_lrs(lambda opt: LambdaLR(opt, lambda step: min(step / 5, 1)), 1),
+        "`LinearLR(optimizer)`": used_lrs(LinearLR, 1),
+        "W is 10": used_lrs(ramp_of(10), 1),
+        "skipped": used_lrs(ramp_of(5), 3)[2:],
     }
-    return {words: lrs[0, 0] > 0.02 + 1e-12 for words, lrs in firsts.items()}
+    return {words: lrs[0] > 0.02 + 1e-12 for words, lrs in firsts.items()}
 
 
 # ---- order -----------------------------------------------------------------------------------------------------------

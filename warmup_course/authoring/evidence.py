@@ -107,9 +107,50 @@ class _Sides(ast.NodeTransformer):
         return node
 
 
-def measure(lesson: Path, seed: int) -> Measured:
-    """Run the lesson's cells in this process with its claims recorded."""
+class CellError(Exception):
+    """A cell that failed, and how."""
+
+
+def run_cells(
+    lesson: Path,
+    seed: int,
+    rewrite: ast.NodeTransformer,
+    names: dict[str, Any],
+    record: Callable[[Any, str, object], None],
+) -> None:
+    """Execute a lesson's code cells in this process, without showing what they show.
+
+    Args:
+        lesson, seed: which, and the notebook's seed.
+        rewrite: what becomes of each cell before it is executed.
+        names: what the cells find, and where they leave what they make.
+        record: stands in for Lesson.claim.
+
+    Raises:
+        CellError: where a cell fails; those after it are not executed.
+    """
     from warmup_course.classroom.lesson import Lesson
+
+    names |= {"__name__": "__main__", "display": lambda *_: None}
+    with (
+        patch.object(Lesson, "claim", record),
+        patch("matplotlib.pyplot.show", lambda: None),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        for number, cell in enumerate(code_cells(lesson)):
+            tree = ast.fix_missing_locations(rewrite.visit(ast.parse("".join(cell["source"]))))
+            code = compile(tree, f"code cell {number}", "exec")
+            try:
+                exec(code, names)
+            except Exception as failure:
+                raise CellError(f"code cell {number}: {type(failure).__name__}: {failure}") from failure
+            if "parameters" in cell["metadata"].get("tags", ()):
+                names |= {"seed": seed, "device": "cpu"}
+
+
+def measure(lesson: Path, seed: int) -> Measured:
+    """Run the lesson's cells with its claims recorded."""
     from warmup_course.classroom.predictions import Prediction
 
     claims: list[Claim] = []
@@ -122,7 +163,7 @@ def measure(lesson: Path, seed: int) -> Measured:
         compare = next(function for name, function in COMPARISONS.values() if name == sign)
         return compare(left, right)
 
-    def record(self: Lesson, statement: str, holds: object) -> None:
+    def record(_: Any, statement: str, holds: object) -> None:
         left, sign, right = sides.pop() if sides else (None, None, None)
         sides.clear()
         claims.append(Claim(statement, bool(holds), left, sign, right))
@@ -134,28 +175,15 @@ def measure(lesson: Path, seed: int) -> Measured:
         return reveal(self, answer, *args, **options)
 
     error = None
-    names: dict[str, Any] = {"__name__": "__main__", "__compared__": compared, "display": lambda *_: None}
-    with (
-        patch.object(Lesson, "claim", record),
-        patch.object(Prediction, "reveal", note),
-        patch("matplotlib.pyplot.show", lambda: None),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        for number, cell in enumerate(_code_cells(lesson)):
-            tree = ast.fix_missing_locations(_Sides().visit(ast.parse("".join(cell["source"]))))
-            code = compile(tree, f"code cell {number}", "exec")
-            try:
-                exec(code, names)
-            except Exception as failure:  # the claims so far count, and the row says what became of the rest
-                error = f"code cell {number}: {type(failure).__name__}: {failure}"
-                break
-            if "parameters" in cell["metadata"].get("tags", ()):
-                names |= {"seed": seed, "device": "cpu"}
+    with patch.object(Prediction, "reveal", note):
+        try:
+            run_cells(lesson, seed, _Sides(), {"__compared__": compared}, record)
+        except CellError as failure:  # the claims so far count, and the row says what became of the rest
+            error = str(failure)
     return Measured(claims, answers, error)
 
 
-def _code_cells(lesson: Path) -> list[dict[str, Any]]:
+def code_cells(lesson: Path) -> list[dict[str, Any]]:
     return [cell for cell in read(lesson)["cells"] if cell["cell_type"] == "code"]
 
 
@@ -164,7 +192,7 @@ def _code_cells(lesson: Path) -> list[dict[str, Any]]:
 
 def fingerprint(lesson: Path) -> str:
     """Changes when something changes that the lesson's measurements depend on."""
-    code = ["".join(cell["source"]) for cell in _code_cells(lesson)]
+    code = ["".join(cell["source"]) for cell in code_cells(lesson)]
     engine = [(PACKAGE / f"{name}.py").read_text("utf-8") for name in ENGINE]
     return sha256("\0".join(code + engine).encode()).hexdigest()[:16]
 

@@ -12,7 +12,7 @@ SEVERAL = "from 2 to 26 different texts"
 WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
 # What is chosen and not locked: lesson and question -> choice. A cell that is run again makes a new card, and
 # Shift+Enter runs a cell to go on to the next.
-_chosen: dict[tuple[str, str], str] = {}
+unlocked: dict[tuple[str, str], str] = {}
 
 
 class Prediction(Card):
@@ -37,7 +37,7 @@ class Prediction(Card):
         self.choice_buttons, self.status = Choices(self.choices), Status()
         self.lock_button = widgets.Button(description="Lock my prediction", layout=WIDE_BUTTON)
         self.lock_button.on_click(lambda _: self._lock())
-        if (choice := _chosen.get((lesson, question))) in self.choices:
+        if (choice := unlocked.get((lesson, question))) in self.choices:
             self.choice_buttons.chosen = [self.choices.index(choice)]
         for button in self.choice_buttons.buttons:
             button.observe(lambda _: self._remember_chosen(), "value")
@@ -47,7 +47,7 @@ class Prediction(Card):
 
     def _remember_chosen(self) -> None:
         for number in self.choice_buttons.chosen:
-            _chosen[self.lesson, self.question] = self.choices[number]
+            unlocked[self.lesson, self.question] = self.choices[number]
 
     def _lock(self) -> None:
         if self.closed:

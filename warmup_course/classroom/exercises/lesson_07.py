@@ -15,8 +15,10 @@ from warmup_course.classroom.exercises.checker import (
     close,
     not_yet,
     run,
+    said_by,
     short,
 )
+from warmup_course.classroom.exercises.loops import flight_recorder
 
 
 def wsd(step, T, W, D):
@@ -88,15 +90,14 @@ def _used(answer: Callable[..., Any], n: int, w: int, peaks: tuple[float, ...]) 
     scheduler = run(partial(answer, optimizer) if callable(answer) else answer, n, w)
     if not callable(getattr(scheduler, "step", None)):
         raise NotYet(f"You returned {short(scheduler)}, which has no `step()`. Return the scheduler.")
-    used: list[list[float]] = []
-    optimizer.register_step_pre_hook(lambda opt, *_: used.append([float(group["lr"]) for group in opt.param_groups]))
-    for step in range(n):
-        optimizer.step()
-        try:
-            scheduler.step()
-        except Exception as error:
-            said = f"stops with `{type(error).__name__}: {error}`"
-            raise NotYet(f"With T = {n} and W = {w}, call {step + 1} of `scheduler.step()` {said}.") from error
+    with flight_recorder() as used:
+        for step in range(n):
+            optimizer.step()
+            try:
+                scheduler.step()
+            except Exception as error:
+                said = f"stops with {said_by(error)}"
+                raise NotYet(f"With T = {n} and W = {w}, call {step + 1} of `scheduler.step()` {said}.") from error
     return used
 
 
