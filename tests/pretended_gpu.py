@@ -164,5 +164,6 @@ def pretended_gpu() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "torch", SimpleNamespace(device=torch.device, cuda=seen))
         patch.setattr(torch.cuda, "get_device_name", lambda *_: "a pretended one")
+        patch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=2**33))
         with torch.serialization.safe_globals([OnGPU]), _Operators(), _Devices():
             yield

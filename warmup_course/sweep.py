@@ -32,8 +32,8 @@ SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay", "clip_norm", "trained_above")
 
-# Parameters and batch of one stack on a GPU, in bytes; on a CPU, each kind of stack has its own.
-GPU_BYTES = 2**28
+# Parameters and batch of one stack, as a share of a GPU's memory; activations take some ten times as much.
+GPU_SHARE = 1 / 64
 # Seconds of work from which on the other cores are asked to help; to wake them takes about as long.
 WORTH_SHARING = 2.0
 EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -94,7 +94,9 @@ def sweep(
     if kind is StackedModule:
         check_stackable(model, data.x_train[:2])
     run_size = sum(p.numel() for p in model.parameters()) + config.batch_size * data.x_train[0].numel()
-    stack_bytes = GPU_BYTES if data.x_train.is_cuda else kind.BYTES
+    device, stack_bytes = data.x_train.device, kind.BYTES
+    if device.type == "cuda":
+        stack_bytes = int(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory)
     stacks = _stacks(configs, at_most=max(1, stack_bytes // (run_size * data.x_train.element_size())))
     ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
     results: Arrays = {}

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,8 +90,10 @@ def server_address(runtime: Path, server: subprocess.Popen[Any]) -> str:
     while time.monotonic() < deadline and server.poll() is None:
         for path in runtime.glob("jpserver-*.json"):
             try:
-                return str(json.loads(path.read_text("utf-8"))["url"])
-            except ValueError:  # it is being written
+                address = json.loads(path.read_text("utf-8"))["url"]
+                urllib.request.urlopen(address, timeout=START_SECONDS).close()
+                return str(address)
+            except (ValueError, OSError):  # the file is being written; it is there before the server listens
                 pass
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start; see the log in {runtime.parent}")
