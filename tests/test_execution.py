@@ -44,6 +44,17 @@ def test_an_unknown_parameter_is_refused_before_any_work(lessons: list[Path]):
 
 
 @pytest.mark.process
+def test_two_runs_do_not_mix_their_lessons_in_one_folder(lessons: list[Path], tmp_path: Path):
+    first = execute_all(lessons, {}, tmp_path / "out")
+    next(first)
+    with pytest.raises(CommandError, match=r"another run is writing into .*out; --out names another folder"):
+        next(execute_all(lessons, {}, tmp_path / "out"))
+    assert next(execute_all(lessons[:1], {}, tmp_path / "other")).error is None
+    first.close()
+    assert next(execute_all(lessons[:1], {}, tmp_path / "out")).error is None
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("parameters", [{}, {"seed": 3}])
 def test_a_file_that_is_no_notebook_is_a_failure_of_that_lesson(tmp_path: Path, parameters: dict[str, int]):
     broken = tmp_path / "00_broken.ipynb"

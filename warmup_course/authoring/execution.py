@@ -5,12 +5,14 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter, sleep
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from warmup_course import variables
 from warmup_course.lesson_files import CommandError, Notebook, read
@@ -59,7 +61,7 @@ def execute_all(
 
     Raises:
         CommandError: for a parameter that one of the lessons does not have, or a folder that cannot take the executed
-            notebooks, before any work starts.
+            notebooks, or is taking those of another run, before any work starts.
     """
     _check_parameters(lessons, parameters)
     if out is not None:
@@ -74,7 +76,7 @@ def _executions(
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is told in an Execution
     kernels: list[Any] = []
-    with checking():
+    with checking(), _alone_in(out):
         pool = ThreadPoolExecutor(at_once)
         # The last ones take longest, and the one that ends last should not be one that began last.
         executions = [pool.submit(_execute, lesson, parameters, out, kernels) for lesson in reversed(lessons)]
@@ -99,6 +101,17 @@ def _check_room(lessons: Sequence[Path], out: Path) -> None:
         raise CommandError(
             f"the executed lessons cannot be written into {out}: {error.strerror}; --out names another"
         ) from error
+
+
+@contextmanager
+def _alone_in(out: Path | None) -> Iterator[None]:
+    """CommandError if another run is writing into the folder: the lessons of two would end up mixed."""
+    lock = out and FileLock(out / ".running", blocking=False)
+    try:
+        with lock or nullcontext():
+            yield
+    except Timeout as error:
+        raise CommandError(f"another run is writing into {out}; --out names another folder") from error
 
 
 def _kill(kernel: Any) -> None:
