@@ -1,0 +1,61 @@
+"""The teacher's guide, held against the lessons: headings, quoted words, claims, controls and minutes."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = (ROOT / "docs" / "teaching.md").read_text("utf-8")
+QUIZZES = ROOT / "warmup_course" / "classroom" / "quizzes"
+QUIZ = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in QUIZZES.glob("[01]*.yaml")}
+LABS = "".join(path.read_text("utf-8") for path in (ROOT / "warmup_course" / "classroom" / "labs").glob("*.[jp]*"))
+
+
+def words_of(lesson: str) -> str:
+    """The sources and the stored outputs of a lesson."""
+    cells = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    texts = [cell["source"] for cell in cells] + [output.get("text", ()) for output in outputs]
+    texts += [output.get("data", {}).get("text/markdown", ()) for output in outputs]
+    return "\n".join("".join(text) for text in texts)
+
+
+WORDS = {lesson: words_of(lesson) for lesson in QUIZ}
+
+
+def test_what_it_quotes_stands_in_the_lesson_that_it_names():
+    lessons, found = list(QUIZ), 0
+    for written in GUIDE.partition("## Plans")[2].splitlines():
+        line = re.sub(r"\*\*“.+?”\*\*", "", written)  # without the objections, which are in nobody's words
+        lessons = re.findall(r"notebooks/(\d\d_\w+)\.ipynb", line) or lessons
+        text = "\n".join(WORDS[lesson] for lesson in lessons)
+        lines = text.splitlines()
+        headings, quotes = re.findall(r"\*\*([^*]+)\*\*", line), re.findall(r"“([^”]+)”", line)
+        controls = re.findall(r"(?<!\*)\*([^* ][^*]*)\*(?!\*)", line) if line.startswith("- Two minutes") else []
+        for heading in headings:
+            assert f"## {heading}" in lines or f"### {heading}" in lines, heading
+        for claim in re.findall(r"`(✔ [^`]+)`", line):
+            assert claim in lines, claim
+        for quote in quotes:
+            assert quote in text, quote
+        for control in controls:
+            assert control in text or control in LABS, control
+        found += len(headings) + len(quotes) + len(controls)
+    assert found > 100
+
+
+def test_minutes_and_titles_are_those_of_the_lessons():
+    blocks = re.findall(r"### \[\d\d · (.+)\]\(\.\./notebooks/(\w+)\.ipynb\) · (\d+) minutes", GUIDE)
+    told = {lesson: (title, int(minutes)) for title, lesson, minutes in blocks}
+    assert told == {lesson: (quiz["title"], quiz["minutes"]) for lesson, quiz in QUIZ.items()}
+    plans = re.findall(r"### [^\n]+ · (\d+) minutes\n(.+?)(?=\n##)", GUIDE.partition("### [00")[0], re.DOTALL)
+    assert [int(total) for total, _ in plans] == [60, 180, 360]
+    for total, plan in plans:
+        rows = re.findall(r"^\| (\d+) \| (.+) \|$", plan, re.MULTILINE)
+        assert sum(int(minutes) for minutes, _ in rows) == int(total)
+        for minutes, text in rows:
+            assert all(int(minutes) <= QUIZ[name]["minutes"] for name in re.findall(r"notebooks/(\w+)\.ipynb", text))
+    short = re.findall(r"^\| (\d+) \| \[", plans[0][1], re.MULTILINE)
+    assert f"A path of {sum(map(int, short))} minutes" in (ROOT / "README.md").read_text("utf-8")
