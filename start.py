@@ -4,6 +4,7 @@
     python3 start.py lab          open the lessons in JupyterLab
     python3 start.py restore 03   a fresh copy of lesson 03; yours is kept beside it
     python3 start.py progress     what you have done, and what is left
+    python3 start.py doctor       what keeps the course from running here, and what mends it
     python3 start.py run          execute the lessons and say which cells fail
     python3 start.py test         run the checks; --fast: the quick ones; --slow: the long ones; 03: those of one lesson
     python3 start.py refresh      for authors: execute and normalise the stored lessons

@@ -26,7 +26,7 @@ from warmup_course.authoring.headless import TOKEN, jupyterlab
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
 
-COMMANDS = ["lab", "restore", "progress", "run", "test", "refresh", "bench"]
+COMMANDS = ["lab", "restore", "progress", "doctor", "run", "test", "refresh", "bench"]
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ BAD_COMMAND_LINES = [
     "lab 03",
     "restore --all",
     "progress 03",
+    "doctor --fix",
     "run --fast",
     "test --quick",
     "refresh -p seed 3",

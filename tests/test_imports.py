@@ -31,7 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_IMPORT["classroom"] = MAY_IMPORT.keys() - {"jupyterlab_settings"}
 MAY_IMPORT["authoring"] = {"variables", "lesson_files", "classroom"}
-MAY_IMPORT["cli"] = {"variables", "lesson_files", "classroom", "authoring", "__version__"}
+MAY_IMPORT["doctor"] = {"variables", "lesson_files", "classroom"}
+MAY_IMPORT["cli"] = {"variables", "lesson_files", "classroom", "authoring", "doctor", "__version__"}
 DRAWING = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

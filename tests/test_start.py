@@ -290,7 +290,7 @@ def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine
 
 @pytest.mark.parametrize("word", ["labb", "--version", "", "--no-browser", "Lab", "03"])
 def test_unknown_command_is_refused_before_anything_is_made(course: Course, word: str):
-    known = "lab, restore, progress, run, test, refresh, evidence, bench"
+    known = "lab, restore, progress, doctor, run, test, refresh, evidence, bench"
     assert course.start(word) == (2, f"start.py: COMMAND must be one of {known}; got {word!r}\n")
     assert course.asked() == []
 

@@ -81,6 +81,8 @@ def make_parser() -> argparse.ArgumentParser:
     either.add_argument("--csv", metavar="FILE", help="write all answers into a new file (- prints them)")
     either.add_argument("--reset", action="store_true", help="remove all answers, after asking")
 
+    add(doctor)
+
     command = add(run)
     command.add_argument("lessons", **several)
     command.add_argument(
@@ -243,6 +245,28 @@ def remove_answers() -> None:
         print("They are removed.")
     else:
         print("Nothing is removed.")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Look for what keeps the course from running here.
+
+    Looks at Python and its packages, Jupyter's kernel and front ends, a GPU, the folders that the course writes to,
+    disk, memory and network. What is wrong comes with the line that mends it.
+    Exit status: 0 if nothing is wrong, 1 otherwise.
+
+    examples:
+      warmup-course doctor
+    """
+    from warmup_course.doctor import examine
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console without a tick, as on Windows
+    wrong = 0
+    for finding in examine(WORKSPACE):
+        print(finding, flush=True)
+        wrong += not finding.sound
+    print("\nNothing is wrong." if not wrong else f"\nWrong: {wrong}. The line below each cross mends it.")
+    return 1 if wrong else 0
 
 
 def run(options: argparse.Namespace) -> int:

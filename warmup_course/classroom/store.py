@@ -55,6 +55,7 @@ class StoreError(Exception):
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem}, so the lesson goes on without remembering. {advice}")
+        self.problem, self.advice = problem, advice
 
 
 class StoreWarning(UserWarning):
@@ -84,14 +85,23 @@ class Event:
     state: str
 
 
-def path() -> Path:
-    """The file that holds the answers: in the folder $WARMUP_COURSE_HOME, or else where this system keeps user data.
+def home() -> Path:
+    """The folder of the answers: $WARMUP_COURSE_HOME, or else where this system keeps user data.
 
     Raises:
-        StoreError: if the variable is a relative path.
+        ValueError: if the variable is a relative path.
+    """
+    return variables.folder_from(variables.HOME) or user_data_path("warmup_course")
+
+
+def path() -> Path:
+    """The file that holds the answers.
+
+    Raises:
+        StoreError: if it would be in a folder with a relative path.
     """
     try:
-        return (variables.folder_from(variables.HOME) or user_data_path("warmup_course")) / "progress.sqlite3"
+        return home() / "progress.sqlite3"
     except ValueError as error:
         advice = "A relative path would be another folder in each notebook."
         raise StoreError(str(error), advice) from error
@@ -196,11 +206,7 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
         file = path()
         if to_write:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not can_lock(file.parent):
-            raise StoreError(
-                f"The disk of `{file.parent}` locks no files, as some network homes do not",
-                "Set WARMUP_COURSE_HOME to a folder on a local disk.",
-            )
+        need_locks(file.parent)
         try:
             opened = _begin(file, to_write)
         except sqlite3.Error as error:
@@ -215,6 +221,15 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
         raise _explain(error) from error
     if mended:
         warnings.warn(mended, StoreWarning, stacklevel=4)
+
+
+def need_locks(folder: Path) -> None:
+    """Raise a StoreError for a folder on a disk that has none."""
+    if not can_lock(folder):
+        raise StoreError(
+            f"The disk of `{folder}` locks no files, as some network homes do not",
+            "Set WARMUP_COURSE_HOME to a folder on a local disk.",
+        )
 
 
 @cache
