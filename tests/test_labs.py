@@ -71,6 +71,14 @@ def test_a_slider_lab_draws_once_at_the_start_and_then_on_each_move() -> None:
     assert not plt.get_fignums()
 
 
+def test_a_checkbox_takes_no_room_from_a_slider() -> None:
+    box = widgets.Checkbox(description="words that stand behind the box, and not in front of it")
+    alone, beside = widgets.FloatSlider(description="learning rate"), widgets.FloatSlider(description="learning rate")
+    SliderLab(lambda figure, lr: None, lr=alone)
+    SliderLab(lambda figure, lr, box: None, lr=beside, box=box)
+    assert beside.style.description_width == alone.style.description_width
+
+
 def test_a_slider_lab_knows_its_goal() -> None:
     lab = SliderLab(
         lambda figure, x: figure.subplots().plot([x]),

@@ -5,6 +5,7 @@ from pretended_browser import is_shown
 
 from warmup_course.classroom import begin, predictions, store
 from warmup_course.classroom.predictions import Prediction
+from warmup_course.lesson_files import PACKAGE
 
 ASKED = ("How many of ten train?", ["0 or 1", "2 to 5", "6 or more"])
 
@@ -57,6 +58,15 @@ def test_what_is_locked_after_the_measurement_is_compared_at_once() -> None:
     assert "It held" in compared.status.value
     assert compared.skip_button.layout.display == "none"
     assert [state for *_, state in kept()] == ["locked", "held"]
+
+
+def test_what_follows_is_blurred_until_a_prediction_is_locked_or_measured() -> None:
+    locked, measured = predict(), predict()
+    assert {"wc-open"} <= {*locked._dom_classes} & {*measured._dom_classes}
+    lock(locked, "6 or more")
+    measured.reveal("6 or more", "9 of 10 train")
+    assert "wc-open" not in {*locked._dom_classes} | {*measured._dom_classes}
+    assert ".jp-Cell:has(.wc-open) ~ .jp-MarkdownCell" in (PACKAGE / "classroom/cards.css").read_text("utf-8")
 
 
 def test_a_letter_that_is_not_locked_survives_another_run_of_its_cell() -> None:

@@ -10,6 +10,8 @@ from warmup_course.classroom.cards import Card, Choices, Status, lettered, remem
 
 SEVERAL = "from 2 to 26 different texts"
 WIDE_BUTTON = {"width": "auto", "align_self": "flex-start"}  # as wide as its words
+# cards.css blurs the text below an open prediction: it explains the answer.
+OPEN = "wc-open"
 # What is chosen and not locked: lesson and question -> choice. A cell that is run again makes a new card, and
 # Shift+Enter runs a cell to go on to the next.
 unlocked: dict[tuple[str, str], str] = {}
@@ -44,6 +46,7 @@ class Prediction(Card):
         rows = [rendered(f"**Predict.** {question}"), self.choice_buttons, self.lock_button, self.status]
         words = f"**Predict.** {question}\n\n{lettered(self.choices)}"
         super().__init__(rows, words, on_shown=self.recall)
+        self.add_class(OPEN)
 
     def _remember_chosen(self) -> None:
         for number in self.choice_buttons.chosen:
@@ -91,6 +94,7 @@ class Prediction(Card):
         """Allow no change. The button itself is never switched off: the keyboard would lose its place."""
         self.choice_buttons.lock()
         self.lock_button.description = word
+        self.remove_class(OPEN)
 
     def reveal(self, choice: str, measured: str) -> "Comparison":
         """The locked answer beside what was measured.
@@ -121,6 +125,7 @@ class Comparison(Card):
         self.skip_button = widgets.Button(description="Show it without a prediction", layout=WIDE_BUTTON)
         self.skip_button.on_click(lambda _: self._skip())
         prediction.comparisons.append(self)
+        prediction.remove_class(OPEN)
         text = f"**Measured:** {measured}. **So:** {choice.rstrip('.')}."
         super().__init__([self.status, self.skip_button], text, on_shown=self.compare)
 

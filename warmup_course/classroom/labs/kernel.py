@@ -56,7 +56,9 @@ class Lab(widgets.VBox):
         spoken = widgets.HTML(label, layout={"height": "0"})
         reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
         reset.on_click(lambda _: self.reset())
-        longest = max(len(control.description) for control in self.controls.values()) if self.controls else 0
+        # A checkbox has its words behind it, so they need no column in front of the sliders.
+        labelled = [control for control in self.controls.values() if not isinstance(control, widgets.Checkbox)]
+        longest = max((len(control.description) for control in labelled), default=0)
         for control in self.controls.values():
             control.style.description_width = f"{max(8, 0.6 * longest):g}em"  # no word is cut off
             control.layout.width = "auto"
