@@ -14,6 +14,7 @@ from cycler import cycler
 from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from warmup_course.arguments import array, elements, instance, real_number, refused, text, whole_number
 from warmup_course.schedulers import Schedule
@@ -206,6 +207,7 @@ def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> Non
     ax.set_xticks(runs.peak_lr, [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
     ax.set(title=title, xlabel="peak learning rate", ylabel=f"seeds that train, of {runs.seed.size}")
     ax.set_ylim(-0.4, runs.seed.size + 0.4)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
 
 
