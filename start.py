@@ -4,17 +4,24 @@
     python3 start.py lab          open the lessons in JupyterLab
     python3 start.py restore 03   a fresh copy of lesson 03; yours is kept beside it
     python3 start.py progress     what you have done, and what is left
+    python3 start.py class FILES  for teachers: one page of the answers that learners handed in
+    python3 start.py handout 03   for teachers: two pages of a lesson to print; --answers: their key
+    python3 start.py demo LAB     for teachers: one lab alone in the browser, with prepared moments
+    python3 start.py slides 03    for teachers: slides of a lesson, one HTML file
+    python3 start.py site         for teachers: web pages of all lessons, for any web server
     python3 start.py doctor       what keeps the course from running here, and what mends it
-    python3 start.py run          execute the lessons and say which cells fail
+    python3 start.py run          execute the lessons and say which cells fail and which claims do not hold
     python3 start.py test         run the checks; --fast: the quick ones; --slow: the long ones; 03: those of one lesson
     python3 start.py refresh      for authors: execute and normalise the stored lessons
     python3 start.py evidence     for authors: measure how often each claim holds
     python3 start.py bench        measure how fast the sweeps and the labs are
+    python3 start.py bundle DIR   download what a class needs into DIR, for machines without internet (see --wheels)
 
 Each command explains itself: python3 start.py lab --help
 
     --torch cpu    take PyTorch's own build without GPU support (on Linux, several GB smaller than the usual one)
     --torch cuda   take PyTorch's own build for NVIDIA GPUs
+    --wheels DIR   install from what bundle downloaded, and ask no index; same system and same Python as there
 
 The first start needs the network, and 2 GB of disk; on Linux 6 GB, because the usual PyTorch brings CUDA there
 (--torch cpu: 2 GB). --torch is remembered. What pip says is kept in install.log. To start over, delete .venv.
@@ -38,6 +45,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -54,17 +62,21 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # What is installed, see goal_for(). Written when all of it is, and only then.
 STAMP = VENV / "installed.json"
 LOG = ROOT / "install.log"
+QUIET = ["--disable-pip-version-check", "--no-input"]
 COMMANDS = re.findall(r"^    python3 start\.py (\w+)", __doc__ or "", re.MULTILINE)
 
 # PyTorch's own wheel indexes (cu130: its stable CUDA build since torch 2.11). Not tried by the authors.
 INDEXES = {"cpu": "https://download.pytorch.org/whl/cpu", "cuda": "https://download.pytorch.org/whl/cu130"}
 GIGABYTES = {"default": 6.0 if sys.platform == "linux" else 2.0, "cpu": 2.0, "cuda": 6.0}
 
+EXTRAS = ["", "[classroom]", "[test]"]  # of the course's packages, each with those before it
+
 Lock = tuple[int, ...]  # the file descriptors that hold the lock of only_one_installation()
 
 
 def main(arguments: list[str]) -> int:
-    torch, command = take_torch(arguments)
+    options, command = take_options(arguments)
+    torch, wheels = options.get("--torch"), options.get("--wheels")
     if not command or command[0] in ("-h", "--help", "help"):
         print(__doc__)
         return 0
@@ -74,28 +86,38 @@ def main(arguments: list[str]) -> int:
     for name in ("pyproject.toml", "constraints.txt"):
         if not (ROOT / name).is_file():
             fail(f"{name} is not beside start.py.", "Run start.py inside the complete course folder.")
-    tests = command[0] == "test"
-    if not is_ready(goal_for(torch, tests)):
+    if command[0] == "bundle":
         with only_one_installation() as lock:
-            goal = goal_for(torch, tests)  # another one may have ended just now
+            return bundle(command[1:], torch, lock)
+    extra = {"test": "[test]", "demo": "[classroom]", "slides": "[classroom]", "site": "[classroom]"}.get(
+        command[0], ""
+    )
+    if not is_ready(goal_for(torch, extra)):
+        with only_one_installation() as lock:
+            goal = goal_for(torch, extra)  # another one may have ended just now
             if not is_ready(goal):
-                install(goal, lock)
+                install(goal, lock, wheels)
     # -P: nothing is imported from the folder that one happens to be in.
     return hand_over([str(PYTHON), "-P", "-m", "warmup_course.cli", *command])
 
 
-def take_torch(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The value of --torch, wherever it stands, and the other arguments."""
-    torch, others, remaining = None, [], iter(arguments)
+def take_options(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The values of --torch and --wheels, wherever they stand, and the other arguments."""
+    options, others, remaining = {}, [], iter(arguments)
     for argument in remaining:
         name, equals, value = argument.partition("=")
-        if name == "--torch":
-            torch = value if equals else next(remaining, "")
-            if torch not in INDEXES:
-                fail(f"--torch must be cpu or cuda, got {torch!r}", status=2)
+        if name in ("--torch", "--wheels"):
+            options[name] = value if equals else next(remaining, "")
         else:
             others.append(argument)
-    return torch, others
+    if options.get("--torch", "cpu") not in INDEXES:
+        fail(f"--torch must be cpu or cuda, got {options['--torch']!r}", status=2)
+    wheels = options.get("--wheels")
+    if wheels is not None and not (wheels and any(Path(wheels).glob("torch-*.whl"))):
+        fail(f"--wheels must be a folder that start.py bundle has filled, got {wheels!r}", status=2)
+    if wheels and any(Path(wheels).glob("torch-*+cpu-*.whl")):
+        options.setdefault("--torch", "cpu")
+    return options, others
 
 
 def refuse_where_anyone_may_write() -> None:
@@ -121,14 +143,14 @@ def keeps_modes(folder: Path) -> bool:
         return False
 
 
-def goal_for(torch: str | None, tests: bool) -> dict[str, Any]:
+def goal_for(torch: str | None, extra: str) -> dict[str, Any]:
     """What .venv is to hold. Where the stamp says anything else, there is something to install."""
     installed = read_stamp()
     return {
         "folder": str(VENV),  # a virtual environment works only where it was made
         "python": "{}.{}".format(*sys.version_info[:2]),
         "torch": torch or installed.get("torch", "default"),
-        "tests": tests or installed.get("tests", False),
+        "extra": max(extra, installed.get("extra", ""), key=EXTRAS.index),
         "requirements": hashlib.sha256(read("pyproject.toml") + read("constraints.txt")).hexdigest(),
     }
 
@@ -149,12 +171,43 @@ def read(name: str) -> bytes:
     return (ROOT / name).read_bytes().replace(b"\r\n", b"\n")
 
 
-def install(goal: dict[str, Any], lock: Lock) -> None:
+def bundle(arguments: list[str], torch: str | None, lock: Lock) -> int:
+    """Download what .venv is made of, all but what only the tests need."""
+    if len(arguments) != 1 or not arguments[0] or arguments[0].startswith("-") or Path(arguments[0]).is_file():
+        fail(f"bundle needs one folder, got {' '.join(arguments)!r}", status=2)
+    wheels = Path(arguments[0]).resolve()
+    wheels.mkdir(parents=True, exist_ok=True)
+    begin_log()
+    print(f"Downloading into {wheels}:")
+    with tempfile.TemporaryDirectory() as folder:  # with a pip of its own: many a Python comes without one
+        python = Path(folder) / PYTHON.relative_to(VENV)
+        run("virtual environment", [sys.executable, "-m", "venv", folder], lock)
+        pip = [str(python), "-m", "pip", "download", *QUIET, "--dest", str(wheels), "--find-links", str(wheels)]
+        install_with(pip, ".[classroom]", torch or "default", lock, build_requirements())
+    there = shlex.quote(wheels.name)
+    print(f"Take the course's folder and this one to each machine. There: python3 start.py --wheels {there} lab")
+    return 0
+
+
+def build_requirements() -> list[str]:
+    """What pip needs to install the course's own folder."""
+    [listed] = re.findall(r"^requires = \[(.*)\]", read("pyproject.toml").decode(), re.MULTILINE)
+    return re.findall(r'"([^"]+)"', listed)
+
+
+def begin_log() -> None:
+    if not os.access(ROOT, os.W_OK):
+        fail(
+            f"{ROOT} is read-only, and {VENV.name} and {LOG.name} would be made in it.",
+            "Copy the course's folder to one of your own.",
+        )
+    LOG.write_text("", "utf-8")
+
+
+def install(goal: dict[str, Any], lock: Lock, wheels: str | None) -> None:
     """Bring .venv to the goal, from whatever state it is in."""
     # pip can add packages to a sound .venv and change their versions; in any other case .venv is made anew.
-    if not os.access(ROOT, os.W_OK):
-        fail(f"{ROOT} is read-only, and .venv would be made in it.", "Copy the course's folder to one of your own.")
-    LOG.write_text("", "utf-8")
+    begin_log()
     installed = read_stamp()
     sound = PYTHON.exists() and all(installed.get(key) == goal[key] for key in ("folder", "python", "torch"))
     if sound:
@@ -166,17 +219,19 @@ def install(goal: dict[str, Any], lock: Lock) -> None:
         print("Setting up, this once:" if not VENV.exists() else "Making .venv anew, what is there is of no use here:")
         run("virtual environment", [sys.executable, "-m", "venv", "--clear", str(VENV)], lock)
 
-    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    offline = ["--no-index", "--find-links", str(Path(wheels).resolve())] if wheels else []
+    pip = [str(PYTHON), "-m", "pip", "install", *QUIET, *offline]
+    install_with(pip, f".{goal['extra']}", "default" if wheels else goal["torch"], lock, ["--editable"])
+    STAMP.write_text(json.dumps(goal, indent=1), "utf-8")
+
+
+def install_with(pip: list[str], course: str, torch: str, lock: Lock, more: list[str]) -> None:
+    """Install, or download, what constraints.txt pins."""
     # PyTorch goes first and alone: its own index has its builds, but not our versions of the packages that it needs.
     [version] = re.findall(r"^torch==(\S+)", read("constraints.txt").decode(), re.MULTILINE)
-    index = ["--index-url", INDEXES[goal["torch"]]] if goal["torch"] in INDEXES else []
+    index = ["--index-url", INDEXES[torch]] if torch in INDEXES else []
     run(f"PyTorch {version}, 200 MB or more", [*pip, "--no-deps", *index, f"torch=={version}"], lock)
-    run(
-        "JupyterLab and the course, 150 MB",
-        [*pip, "-c", "constraints.txt", "--editable", ".[test]" if goal["tests"] else "."],
-        lock,
-    )
-    STAMP.write_text(json.dumps(goal, indent=1), "utf-8")
+    run("JupyterLab and the course, 150 MB", [*pip, "-c", "constraints.txt", *more, course], lock)
 
 
 def check_machine(gigabytes: float) -> None:
@@ -214,7 +269,7 @@ def run(what: str, command: list[str], lock: Lock) -> None:
         except KeyboardInterrupt:  # the step gets it too
             process.wait()
             print()
-            fail("stopped. The next start repairs .venv.")
+            fail("stopped. The same command goes on from here.")
         log.seek(start)
         said = log.read()
     if process.returncode:

@@ -30,7 +30,7 @@ from warmup_course.data import batch_order
 from warmup_course.training import LOSSES
 
 CONFIG = TrainConfig(loss="squared_error", device="cpu")
-SMALL = TrainConfig(data="tabular", model=lambda: MLP(10, 2, hidden=[50]), batch_size=32, device="cpu")
+SMALL = TrainConfig(data="tabular", model=lambda: MLP.for_data("tabular", hidden=[50]), batch_size=32, device="cpu")
 GRID: dict[str, Any] = {"peak_lr": [2.0**-k for k in range(8)], "warmup_steps": [0, 8, 32, 100], "seed": range(10)}
 RUNS = [
     replace(CONFIG, **dict(zip(GRID, combination, strict=True))) for combination in itertools.product(*GRID.values())

@@ -5,6 +5,8 @@ import signal
 import pytest
 import torch
 
+from warmup_course.classroom import store
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in the background of a shell, whose children would inherit it; some tests press Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -18,3 +20,20 @@ def no_learners_answers(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WARMUP_COURSE_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_cards():
+    """A progress table of an earlier test hears nothing, and takes no news from this one."""
+    store.watchers.clear()
+    store.news()
+
+
+@pytest.fixture
+def full_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The learner's store takes no answer any more."""
+
+    def fail(*_: str) -> None:
+        raise store.StoreError("The disk is full", "Make room.")
+
+    monkeypatch.setattr(store, "record", fail)

@@ -28,10 +28,12 @@ from warmup_course import (
     Dataset,
     History,
     Schedule,
+    TinyGPT,
     TinyTransformer,
     TrainConfig,
     classroom,
     data,
+    lambda_lr,
     resolve_device,
     sweep,
     to_code,
@@ -54,6 +56,7 @@ from warmup_course.classroom import (
 from warmup_course.classroom.capstone import Budget
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.probes import Probe, gradient_noise, gradient_norm, sharpness, update_size
+from warmup_course.shapes import DECAYS, WARMUPS
 from warmup_course.stacked import StackedMLP, StackedModule
 from warmup_course.sweep import SWEEPABLE
 from warmup_course.training import outcome
@@ -132,7 +135,7 @@ def draw_nothing(figure: Any, lr: float) -> None:
 X, Y = torch.randn(18, 4, generator=torch.Generator().manual_seed(0)), torch.arange(18) % 3
 SMALL = Dataset("small", X, Y, X, Y, 3)
 TINY = TrainConfig(data=SMALL, model=lambda: MLP(4, 3, hidden=[]), batch_size=3, total_steps=2, device="cpu")
-MEASURED: dict[str, Any] = {"model": MLP(4, 3), "loss_function": nn.functional.cross_entropy, "x": X, "y": Y}
+MEASURED: dict[str, Any] = {"model": MLP(4, 3, hidden=[]), "loss_function": nn.functional.cross_entropy, "x": X, "y": Y}
 TRAINED = replace(TINY, batch_size=16)  # as the lab's control can have it
 PROBE = Probe(nn.functional.cross_entropy, X, Y)
 LESSON = Lesson("03_linear_warmup", "cpu", seed=0, standard=True)
@@ -153,21 +156,26 @@ CALLS = {
         {"make_scheduler": lambda optimizer: None, "steps": 2, "peak_lr": 0.1},
         {"peak_lr": {*MAY_TAKE["float"], "list"}},
     ),
+    "lambda_lr": Call(lambda_lr, {"optimizer": torch.optim.SGD(MLP(4, 3).parameters()), "schedule": Schedule(3)}),
     "from_json": Call(Schedule.from_json, {"text": Schedule(3).to_json()}, {"text": set()}),
     "TrainConfig": Call(
         TrainConfig, {"data": "digits", "device": "cpu"}, {"data": set(), "device": set(), "clip_norm": POSITIVE}
     ),
     "MLP": Call(MLP, {"hidden": [3]}, {"hidden": {"list", "empty list"}}),
+    "MLP.for_data": Call(
+        MLP.for_data, {"data": "digits", "hidden": [3]}, {"data": set(), "hidden": {"list", "empty list"}}
+    ),
     "TinyTransformer": Call(TinyTransformer, {"layers": 1}),
+    "TinyGPT": Call(TinyGPT, {"layers": 1}),
     "ConvNet": Call(ConvNet, {}),
     "resolve_device": Call(resolve_device, {"name": "cpu"}, {"name": set()}, {"name": "device"}),
     "to_code": Call(to_code, {"schedule": Schedule(3), "peak_lr": 0.1, "library": "torch"}),
     "train": Call(train, {"config": TINY}),
-    "sweep": Call(partial(sweep, seed=[0]), {"config": TINY}),
+    "sweep": Call(partial(sweep, seed=[0]), {"config": TINY}, {"keep_models": {"list", "empty list"}}),
     "an axis": Call(
         partial(sweep, TINY),
         {name: [getattr(TINY, name)] for name in SWEEPABLE},
-        {name: {"list"} for name in SWEEPABLE},
+        {"keep_models": {"list", "empty list"}, **{name: {"list"} for name in SWEEPABLE}},
     ),
     "a value of an axis": Call(
         lambda **values: sweep(TINY, **{name: [value] for name, value in values.items()}),
@@ -178,9 +186,9 @@ CALLS = {
     "Dataset": Call(Dataset, {name: getattr(SMALL, name) for name in inspect.signature(Dataset).parameters}),
     "Dataset.to": Call(SMALL.to, {"device": torch.device("cpu"), "dtype": torch.float64}),
     "train_loader": Call(SMALL.train_loader, {"batch_size": 3, "seed": 0}),
-    "valid_loader": Call(SMALL.valid_loader, {"batch_size": 3}),
     "batch_order": Call(data.batch_order, {"rows": 6, "batch_size": 3, "seed": 0}),
-    "load": Call(data.load, {"name": "digits"}, {"name": set()}, {"name": "data"}),
+    "load": Call(data.load, {"data": "digits"}, {"data": set()}),
+    "docstrings": Call(data.docstrings, {"tokens": 32, "train_rows": 5, "valid_rows": 5}),
     "waves": Call(data.waves, {"rows": 4, "seed": 0}),
     "standardised_split": Call(data.standardised_split, {"name": "d", "x": np.eye(30), "y": np.arange(30) % 2}),
     "outcome": Call(
@@ -250,7 +258,7 @@ CALLS = {
 def test_nothing_that_is_exported_is_left_out() -> None:
     """But for what takes no arguments, a place for data, and what the tests of its own module ask."""
     exported = {*warmup_course.__all__, *classroom.__all__} - {"data", "plots", "progress_table", "results_page"}
-    assert exported - CALLS.keys() - {"InsideLab", "Number", "lambda_lr"} == set()
+    assert exported - CALLS.keys() - {"InsideLab", "Number"} == set()
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -299,6 +307,139 @@ def test_a_bad_argument_is_named_before_any_work(
     assert faults == []
 
 
+# What the kind of a value does not tell: the ends of a range, what does not fit together, and what is allowed instead.
+BEYOND: list[tuple[str, dict[str, Any], str]] = [
+    ("Schedule", {"total_steps": 0}, "total_steps must be a whole number of at least 1, got 0"),
+    ("Schedule", {"warmup_steps": 31}, "warmup_steps + stable_steps = 31 + 0 must be at most total_steps = 30"),
+    ("Schedule", {"stable_steps": 26}, "warmup_steps + stable_steps = 5 + 26 must be at most total_steps = 30"),
+    ("Schedule", {"warmup": "quadratic"}, f"warmup must be one of {[*WARMUPS]}, got 'quadratic'"),
+    ("Schedule", {"decay": "step"}, f"decay must be one of {[*DECAYS]}, got 'step'"),
+    ("Schedule", {"start_factor": 1.1}, "start_factor must be a finite number in [0, 1], got 1.1"),
+    ("Schedule", {"end_factor": -1e-9}, "end_factor must be a finite number in [0, 1], got -1e-09"),
+    ("Schedule", {"end_factor": 1.1}, "end_factor must be a finite number in [0, 1], got 1.1"),
+    ("Schedule", {"count_from": 2}, "count_from must be one of [0, 1], got 2"),
+    ("Schedule", {"warmup": "exponential"}, "start_factor must be more than 0 for warmup='exponential', got 0"),
+    ("Schedule", {"warmup": "constant"}, "start_factor must be more than 0 for warmup='constant', got 0"),
+    ("Schedule()", {"step": [0, -1]}, "from 0 to 2**64 - 1, or an array of them, got [0, -1]"),
+    ("Schedule()", {"step": 1.0}, "from 0 to 2**64 - 1, or an array of them, got 1.0"),
+    ("TrainConfig", {"data": "mnist"}, f"data must be one of {[*data.DATASETS]}, got 'mnist'"),
+    ("TrainConfig", {"model": nn.Linear(1, 1)}, "model must be a function that makes a new model, got Linear("),
+    ("TrainConfig", {"loss": "hinge"}, "loss must be one of ['cross_entropy', 'squared_error'], got 'hinge'"),
+    ("TrainConfig", {"optimizer": "sgd"}, "optimizer must be one of ['SGD', 'Adam', 'AdamW'], got 'sgd'"),
+    ("TrainConfig", {"momentum": 1.1}, "momentum must be a finite number in [0, 1], got 1.1"),
+    ("TrainConfig", {"momentum": 0.9, "optimizer": "Adam"}, "momentum must be 0 for optimizer='Adam', got 0.9"),
+    ("TrainConfig", {"betas": (0.9, 1), "optimizer": "Adam"}, "betas must be below 1, and (0.9, 0.999) for"),
+    ("TrainConfig", {"betas": (0.9, 0.95)}, "(0.9, 0.999) for optimizer='SGD', got (0.9, 0.95)"),
+    ("TrainConfig", {"betas": 0.9}, "betas must be two numbers, got 0.9"),
+    ("TrainConfig", {"before_step": 3}, "before_step must be a function or None, got 3"),
+    ("TrainConfig", {"peak_lr": -0.1}, "peak_lr must be a finite number at least 0, got -0.1"),
+    ("TrainConfig", {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+    ("TrainConfig", {"total_steps": 0}, "total_steps must be a whole number of at least 1, got 0"),
+    ("TrainConfig", {"warmup_steps": 201}, "warmup_steps + stable_steps = 201 + 0 must be at most total_steps = 200"),
+    ("TrainConfig", {"warmup_steps": 3, "lr_lambda": abs}, "lr_lambda must be None beside the fields of Schedule(t"),
+    ("TrainConfig", {"decay": "cosine", "lr_lambda": abs}, "decay='cosine', start_factor=0.0, end_factor=0.0, count_"),
+    ("TrainConfig", {"seed": -1}, "seed must be a whole number from 0 to 9223372036854775807, got -1"),
+    ("TrainConfig", {"evaluate": "never"}, "evaluate must be one of ['epoch', 'end'], got 'never'"),
+    ("TrainConfig", {"trained_above": 1.2}, "trained_above must be a finite number in [0, 1], got 1.2"),
+    ("TrainConfig", {"dtype": torch.float16}, "dtype must be one of [torch.float32, torch.float64], got torch.float16"),
+    ("train", {"config": replace(TINY, batch_size=19)}, "at most the 18 training rows, got 19"),
+    ("sweep", {"config": replace(TINY, batch_size=19)}, "at most the 18 training rows, got 19"),
+    ("train_loader", {"batch_size": 19}, "at most the 18 training rows, got 19"),
+    ("train_loader", {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+    *(
+        ("sweep", {name: [getattr(TINY, name)]}, f"fields that leave the shapes alone, {', '.join(SWEEPABLE)}")
+        for name in ("batch_size", "total_steps", "model", "data", "dtype")
+    ),
+    ("sweep", {"learning_rate": [0.1]}, "got 'learning_rate'"),
+    ("sweep", {"keep_models": [3]}, "keep_models must be a whole number from 0 to 2, got 3"),
+    ("sweep", {"peak_lr": [0.1, -0.2]}, "peak_lr must be a finite number at least 0, got -0.2"),
+    ("sweep", {"warmup_steps": [0, 3]}, "warmup_steps + stable_steps = 3 + 0"),
+    ("sweep", {"optimizer": ["SGD", "sgd"]}, "got 'sgd'"),
+    ("sweep", {"momentum": [0.9], "optimizer": ["SGD", "Adam"]}, "momentum must be 0 for optimizer='Adam', got 0.9"),
+    ("MLP", {"hidden": [64, 0]}, "hidden must be a whole number from 1 to 1000000, got 0"),
+    ("MLP", {"init": "orthogonal"}, "init must be one of ['he', 'xavier', 'torch'], got 'orthogonal'"),
+    *(
+        (name, {parameter: 0}, f"{parameter} must be a whole number from 1 to 1000000, got 0")
+        for name in ("MLP", "ConvNet", "TinyTransformer", "TinyGPT")
+        for parameter, of in inspect.signature(CALLS[name].function).parameters.items()
+        if isinstance(of.default, int)
+    ),
+    *((name, {"gain": 0}, "gain must be a finite number and more than 0, got 0") for name in ("MLP", "ConvNet")),
+    *(
+        row
+        for name in ("TinyTransformer", "TinyGPT")
+        for row in (
+            (name, {"norm": "both"}, "norm must be one of ['pre', 'post'], got 'both'"),
+            (name, {"width": 10, "heads": 4}, "width must be a multiple of heads = 4, got 10"),
+        )
+    ),
+    ("waves", {"rows": 0}, "rows must be a whole number"),
+    ("docstrings", {"tokens": 0}, "tokens must be a whole number from 1 to 274999, got 0"),
+    ("docstrings", {"tokens": 10**6}, "tokens must be a whole number from 1 to 274999, got 1000000"),
+    ("docstrings", {"train_rows": 20_000}, "train_rows must be a whole number from 1 to 17182, got 20000"),
+    ("docstrings", {"valid_rows": 17_187}, "valid_rows must be a whole number from 1 to 17186, got 17187"),
+    ("to_code", {"peak_lr": 0}, "peak_lr must be a finite number and more than 0, got 0"),
+    ("to_code", {"library": "optax"}, "library must be one of ['torch', 'transformers', 'python'], got 'optax'"),
+    ("sharpness", {"tolerance": 0}, "tolerance must be a finite number and more than 0, got 0"),
+    ("sharpness", {"max_rounds": 0}, "max_rounds must be a whole number of at least 1, got 0"),
+    ("sharpness", {"preconditioner": []}, "[(3, 4), (3,)], got []"),
+    ("sharpness", {"preconditioner": 2.0}, "preconditioner must be a list of tensors, got 2.0"),
+    ("sharpness", {"preconditioner": [torch.ones(4, 3), torch.ones(3)]}, "[(3, 4), (3,)], got [(4, 3), (3,)]"),
+    ("sharpness", {"preconditioner": [torch.ones(3, 4), torch.zeros(3)]}, "positive and finite, got [tensor"),
+    ("sharpness", {"y": Y[:5]}, "x and y must have the same number of rows, at least 1, got 18 and 5"),
+    ("gradient_norm", {"x": X[:0], "y": Y[:0]}, "x and y must have the same number of rows, at least 1, got 0 and 0"),
+    ("gradient_noise", {"x": X[:4]}, "x and y must have the same number of rows, at least 1, got 4 and 18"),
+    ("gradient_noise", {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+    ("gradient_noise", {"batches": 0}, "batches must be a whole number of at least 1, got 0"),
+    ("Probe", {"every": 0}, "every must be a whole number of at least 1, got 0"),
+    ("update_size", {"after": []}, "before and after must be the same weights, got shapes [(18, 4)] and []"),
+    ("update_size", {"before": [], "after": []}, "got shapes [] and []"),
+    ("update_size", {"after": [X[0]]}, "must be the same weights, got shapes [(18, 4)] and [(4,)]"),
+    ("ScheduleLab", {"goal": "x"}, "goal and reached must be given together"),
+    ("ScheduleLab", {"controls": ["lr"]}, "controls must be one of ['peak_lr', 'total_steps',"),
+    ("ScheduleLab", {"peak_lr": 0}, "peak_lr must be a finite number in [1e-06, 100.0], got 0"),
+    ("ScheduleLab", {"compare_peak_lr": -1}, "peak_lr must be a finite number in [1e-06, 100.0], got -1"),
+    ("ScheduleLab", {"schedule": Schedule(200_000)}, "total_steps must be a whole number from 1 to 100000, got 200000"),
+    ("ScheduleLab", {"compare": None, "compare_peak_lr": 0.1}, "compare_peak_lr must be None without compare, got 0.1"),
+    ("QuadraticLab", {"reached": bool}, "goal and reached must be given together"),
+    ("QuadraticLab", {"controls": "lr"}, "controls must be"),
+    ("QuadraticLab", {"curvatures": (1, 2, 3)}, "curvatures must be one or two numbers"),
+    ("QuadraticLab", {"curvatures": (1, 2), "start": (1,)}, "and start as many"),
+    ("QuadraticLab", {"curvatures": (0,)}, "curvatures must be a finite number in [0.1, 100.0], got 0"),
+    ("QuadraticLab", {"lr": 11}, "lr must be a finite number in [0.001, 10.0], got 11"),
+    ("QuadraticLab", {"momentum": 1}, "momentum must be a finite number in [0.0, 0.99], got 1"),
+    ("QuadraticLab", {"start": (0,)}, "start must be a finite number in [0.1, 2.0], got 0"),
+    ("QuadraticLab", {"steps": 0}, "steps must be a whole number from 1 to 1000, got 0"),
+    ("QuadraticLab", {"steps": 1001}, "steps must be a whole number from 1 to 1000, got 1001"),
+    ("StabilityLab", {"runs": RUNS.isel(peak_lr=0)}, "outcome has the dimensions ('peak_lr', 'warmup_steps', 'seed')"),
+    ("StabilityLab", {"runs": RUNS.drop_vars("batch_loss")}, "'step'), got None"),
+    ("StabilityLab", {"chosen": (0.1, 7)}, "warmup_steps must be one of [0], got 7"),
+    ("SliderLab", {"goal": "x"}, "goal and reached must be given together"),
+    ("TrainingLab", {"seeds": []}, "seeds must be a list of values, got []"),
+    ("TrainingLab", {"warmup_steps": 0}, "warmup_steps must be a whole number from 1 to 2, got 0"),
+    ("TrainingLab", {"warmup_steps": 3}, "warmup_steps must be a whole number from 1 to 2, got 3"),
+    ("TrainingLab", {"hidden_layers": 7}, "hidden_layers must be a whole number from 0 to 6, got 7"),
+    ("TrainingLab", {"controls": ["lr"]}, "controls must be one of"),
+    ("TrainingLab", {"config": replace(TRAINED, peak_lr=5.0)}, "peak_lr must be"),
+    ("TrainingLab", {"config": replace(TRAINED, batch_size=17)}, "batch_size must be one of"),
+    ("TrainingLab", {"config": replace(TRAINED, optimizer="AdamW")}, "optimizer must be one of"),
+    ("Budget", {"steps": 0}, "steps must be a whole number from 1 to 2147483647, got 0"),
+    ("begin", {"seed": 4000}, "seed must be a whole number from 0 to 3999, got 4000"),
+    ("seeds", {"count": 1001}, "count must be a whole number from 1 to 1000, got 1001"),
+    ("predict", {"question": " "}, "question must be a text, not blank, got"),
+    ("predict", {"choices": ["a"]}, "choices must be from 2 to 26 different texts"),
+    ("predict", {"choices": ["a", "a"]}, "choices must be from 2 to 26 different texts"),
+    ("predict", {"choices": [*map(str, range(27))]}, "choices must be from 2 to 26 different texts"),
+]
+
+
+@pytest.mark.usefixtures("no_step")
+@pytest.mark.parametrize(("name", "changes", "said"), BEYOND)
+def test_what_is_allowed_is_told_before_any_work(name: str, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        CALLS[name].function(**{**CALLS[name].arguments, **changes})
+
+
 class Outputs(nn.Linear):
     """A linear layer that gives something else."""
 
@@ -344,6 +485,20 @@ def test_a_model_that_cannot_learn_the_data_is_refused_before_any_step(
         run(replace(TINY, model=model))
 
 
+@pytest.mark.usefixtures("no_step")
+@pytest.mark.parametrize("run", [train, partial(sweep, seed=[0])], ids=["train", "sweep"])
+@pytest.mark.parametrize(
+    "model", [lambda: TinyGPT(symbols=95), lambda: TinyGPT(tokens=31), lambda: nn.Embedding(96, 95), MLP]
+)
+def test_a_model_that_cannot_learn_the_text_is_refused(
+    run: Callable[[TrainConfig], object], model: Callable[[], nn.Module]
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"^model must be .* outputs \(rows, tokens, classes\) for 96 classes, got .*$"
+    ):
+        run(replace(TINY, data="docstrings", model=model))
+
+
 @pytest.mark.parametrize("lr_lambda", LR_LAMBDAS.values(), ids=LR_LAMBDAS)
 def test_an_lr_lambda_gives_a_factor_for_every_step(lr_lambda: Callable[[int], Any]) -> None:
     with pytest.raises(ValueError, match=r"^lr_lambda.* must be .* got .*$"):
@@ -364,11 +519,6 @@ def test_the_factor_after_the_end_does_not_overflow(step: int) -> None:
 def test_outcome_compares_run_by_run() -> None:
     with pytest.raises(ValueError, match=r"same shape, got \(2,\) and \(3,\)"):
         outcome([True, True], [0.1, 0.5, 0.9], chance=0.1, trained_above=0.9)
-
-
-def test_more_choices_than_letters() -> None:
-    with pytest.raises(ValueError, match="choices must be from 2 to 26 different texts"):
-        LESSON.predict("Which?", [f"choice {number}" for number in range(27)])
 
 
 class NoFloat:

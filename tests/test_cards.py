@@ -68,7 +68,7 @@ def test_a_kernel_keeps_what_a_person_asks_for_alone(tmp_path: Path, monkeypatch
 IMAGE = "<img src=x onerror=alert(1)>"
 
 
-@pytest.mark.parametrize("around", ["", "`", "``", "$", "$$", "**", "\n\n    ", "\n\n$$\n", "`` ` $"])
+@pytest.mark.parametrize("around", ["", "`", "``", "$", "$$", "**", "\n\n    ", "\n\n$$\n", "`` ` $", "\n```html\n"])
 def test_what_somebody_typed_becomes_no_tag(around: str) -> None:
     assert "<img" not in to_html(f"{around}{IMAGE}{around}")
     assert "<img" not in to_html(f"You wrote `{around}{IMAGE}{around}`.")

@@ -13,7 +13,6 @@ import xarray as xr
 
 from warmup_course import Schedule
 from warmup_course.authoring.evidence import Evidence, write_csv
-from warmup_course.authoring.execution import UNHELD
 from warmup_course.classroom import Number, begin, plots
 from warmup_course.classroom.capstone import HELD_OUT_SEEDS, TASK, Budget
 
@@ -44,28 +43,10 @@ def test_two_notebook_seeds_share_no_run() -> None:
     assert sum(map(len, seeds)) == len(set.union(*seeds)) == 3000
 
 
-@pytest.mark.parametrize("count", [0, -1, 1001, 2.5])
-def test_seeds_refuses_a_count_that_would_reach_the_next_notebook(count: int) -> None:
-    with pytest.raises(ValueError, match="count must be"):
-        begin("03_linear_warmup", device="cpu", seed=0).seeds(count)
-
-
 def test_begin_says_where_it_runs_and_caps_the_threads(capsys: pytest.CaptureFixture[str]) -> None:
     begin("03_linear_warmup", device="cpu", seed=4)
     assert "on the CPU, notebook seed 4" in capsys.readouterr().out
     assert torch.get_num_threads() <= 2
-
-
-@pytest.mark.parametrize(("device", "seed", "match"), [("gpu", 0, "device must be"), ("cpu", -1, "seed must be")])
-def test_begin_refuses_bad_parameters(device: str, seed: int, match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        begin("03_linear_warmup", device=device, seed=seed)
-
-
-@pytest.mark.parametrize("name", ["nope", "final", 3, None])
-def test_begin_knows_the_lessons(name: Any) -> None:
-    with pytest.raises(ValueError, match=r"name must be one of .*'03_linear_warmup'.* got "):
-        begin(name, device="cpu", seed=0)
 
 
 @pytest.mark.parametrize("value", [0, 1001, 2.5, "ten", None, True, 10**20, float("nan")])
@@ -87,8 +68,8 @@ def test_begin_compares_the_numbers_with_the_usual_ones(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("seed", [4000, 10**20])
 def test_no_notebook_seed_reaches_the_held_out_seeds(seed: int) -> None:
     with pytest.raises(ValueError, match=f"seed must be a whole number from 0 to 3999, got {seed}"):
-        begin("12_capstone", device="cpu", seed=seed)
-    last = begin("12_capstone", device="cpu", seed=3999).seeds(1000)[-1]
+        begin("14_capstone", device="cpu", seed=seed)
+    last = begin("14_capstone", device="cpu", seed=3999).seeds(1000)[-1]
     assert last < HELD_OUT_SEEDS[0]
     with pytest.raises(ValueError, match=r"seed must be none of the held-out ones, .* got 4000003"):
         Budget(TASK, 10**6).sweep(seed=[last, 4_000_003])
@@ -135,7 +116,7 @@ def test_a_learner_is_told_how_often_a_failing_claim_holds(
 def test_at_other_parameters_a_failing_claim_only_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     lesson = begin("03_linear_warmup", device="cpu", seed=0, n_seeds=Number(3, usual=10))
     lesson.claim("it holds", False)
-    assert f"{UNHELD}it holds" in capsys.readouterr().out  # as the commands count them
+    assert "✘ does not hold at these settings: it holds" in capsys.readouterr().out
 
 
 def test_lr_curves_draws_what_the_schedule_says() -> None:

@@ -1,5 +1,6 @@
 """Data sets recomputed from scikit-learn's raw rows, and the order of the batches."""
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +19,6 @@ RAW: dict[str, Callable[[], tuple[npt.NDArray[Any], npt.NDArray[Any]]]] = {
     "tabular": lambda: make_classification(n_samples=1000, n_features=10, random_state=0),
     "digits": lambda: load_digits(return_X_y=True),
 }
-
-
-def by_value(x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    return np.lexsort(x.T[::-1])
 
 
 def ids(rows: int = 10) -> Dataset:
@@ -55,21 +52,9 @@ def test_shapes_types_and_classes(name: str, train: int, valid: int, shape: tupl
         assert y.unique().tolist() == list(range(n_classes))
 
 
-@pytest.mark.parametrize("name", RAW)
-def test_the_rows_are_the_raw_ones_standardised_by_the_training_rows(name: str) -> None:
-    raw_x, raw_y = RAW[name]()
-    dataset = load(name)
-    x = torch.cat([dataset.x_train, dataset.x_valid]).double().numpy()
-    y = torch.cat([dataset.y_train, dataset.y_valid]).numpy()
-    # Standardising keeps the order of values in each column, so sorting pairs every row with its raw row.
-    ours, raws = by_value(x), by_value(raw_x)
-    raw = np.empty_like(raw_x)
-    raw[ours] = raw_x[raws]
-    train = raw[: len(dataset.x_train)]
-    spread = train.std(axis=0)
-    expected = (raw - train.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    np.testing.assert_allclose(x, expected, atol=1e-5)  # each raw row once: none in both splits, none lost
-    assert (y[ours] == raw_y[raws]).all()
+def test_each_data_set_has_its_name() -> None:
+    made = {name for name, f in vars(data).items() if getattr(f, "__annotations__", {}).get("return") is Dataset}
+    assert made - {"standardised_split", "_standardised", "load"} == data.DATASETS.keys()
 
 
 @pytest.mark.parametrize("name", ["tabular", "imbalanced", "digits", "waveforms"])
@@ -83,31 +68,19 @@ def test_standardised_by_training_rows_and_not_by_all(name: str) -> None:
     assert torch.isfinite(dataset.x_valid).all()
 
 
-def test_digits_are_those_of_scikit_learn_split_by_it() -> None:
-    ours, its = data.digits(), standardised_split("digits", *load_digits(return_X_y=True))
-    for name in ("x_train", "y_train", "x_valid", "y_valid"):
-        torch.testing.assert_close(getattr(ours, name), getattr(its, name), rtol=1e-6, atol=1e-6)
-
-
 @pytest.mark.parametrize("name", RAW)
-def test_the_scale_is_that_of_scikit_learn(name: str) -> None:
+def test_rows_labels_and_scale_are_those_of_scikit_learn(name: str) -> None:
     x, y = RAW[name]()
-    train, valid = train_test_split(x, test_size=0.2, stratify=y, random_state=0)
+    train, valid, y_train, y_valid = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
     scaler, dataset = StandardScaler().fit(train), load(name)
     np.testing.assert_allclose(dataset.x_train, scaler.transform(train), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(dataset.x_valid, scaler.transform(valid), rtol=1e-6, atol=1e-6)
+    assert (dataset.y_train.tolist(), dataset.y_valid.tolist()) == (y_train.tolist(), y_valid.tolist())
 
 
 def test_two_percent_are_positive_in_both_splits() -> None:
     dataset = data.imbalanced()
     assert (dataset.y_train.sum().item(), dataset.y_valid.sum().item()) == (80, 20)
-
-
-@pytest.mark.parametrize("name", ["tabular", "digits"])
-def test_classes_have_equal_shares_in_both_splits(name: str) -> None:
-    dataset = load(name)
-    train, valid = (torch.bincount(y).double() for y in (dataset.y_train, dataset.y_valid))
-    assert (valid - 0.2 * (train + valid)).abs().max() <= 1
 
 
 def test_tokens_are_the_rows_of_the_images() -> None:
@@ -150,12 +123,6 @@ def test_held_out_waves_are_other_ones_for_the_same_training_rows() -> None:
     assert not seen & {tuple(row) for row in held_out.x_valid.tolist()}
 
 
-@pytest.mark.parametrize(("rows", "seed", "named"), [(0, 0, "rows"), (4, -1, "seed"), (2.5, 0, "rows")])
-def test_bad_arguments_of_waves_are_refused(rows: Any, seed: int, named: str) -> None:
-    with pytest.raises(ValueError, match=f"{named} must be a whole number"):
-        data.waves(rows, seed)
-
-
 def test_a_constant_training_column_becomes_zero() -> None:
     x = np.column_stack([np.full(50, 7.0), np.arange(50.0)])
     dataset = standardised_split("constant", x, np.arange(50) % 2)
@@ -172,16 +139,67 @@ def test_the_seed_decides_the_split() -> None:
 
 def test_a_data_set_is_made_once_and_moved_as_a_copy() -> None:
     dataset = load("tabular")
-    assert load("tabular") is dataset
+    assert load("tabular") is load(dataset) is dataset
     moved = dataset.to(torch.device("cpu"), torch.float64)
     assert moved.x_train.dtype == moved.x_valid.dtype == torch.float64
     assert moved.y_train.dtype == torch.int64
     assert dataset.x_train.dtype == torch.float32
 
 
-def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"data must be one of .*'tabular'.*'mnist'"):
-        load("mnist")
+def characters(tokens: torch.Tensor) -> str:
+    return "".join(data.SYMBOLS[token] for token in tokens.flatten())
+
+
+def test_each_token_of_a_text_is_followed_by_its_label() -> None:
+    text, whole = load("docstrings"), gzip.decompress(data.DOCSTRINGS.read_bytes()).decode("ascii")
+    assert (text.name, text.n_classes, len(data.SYMBOLS)) == ("docstrings", 96, 96)
+    assert (text.x_train.shape, text.x_valid.shape) == ((2048, 32), (256, 32))
+    assert {t.dtype for t in (text.x_train, text.y_train, text.x_valid, text.y_valid)} == {torch.int64}
+    start = whole.rindex(characters(text.x_valid))
+    assert characters(text.y_valid) == whole[start + 1 :][: 256 * 32]
+    assert len(whole) - 32 <= start + 256 * 32 + 1 <= len(whole)
+    for row in (0, 1, 700, 2047):
+        piece = 8 * 32 * row  # every eighth of 16,931 rows
+        assert characters(text.x_train[row]) == whole[piece : piece + 32]
+        assert characters(text.y_train[row]) == whole[piece + 1 : piece + 33]
+        assert piece + 33 <= start
+
+
+def test_a_text_stays_a_text_when_it_is_moved() -> None:
+    text = load("docstrings")
+    assert text.to(torch.device("cpu"), torch.float64) is text
+
+
+def test_all_of_the_text_can_train() -> None:
+    rows = data.docstrings(tokens=5, train_rows=109_998, valid_rows=1)
+    whole = gzip.decompress(data.DOCSTRINGS.read_bytes()).decode("ascii")
+    assert characters(torch.cat([rows.x_train, rows.x_valid])) == whole[: 109_999 * 5]
+
+
+TEXT = torch.tensor([[0, 1, 2], [2, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "named"),
+    [
+        (-TEXT, TEXT, "x_train must be .* tokens"),
+        (TEXT[0], TEXT[0], "x_train must be .* tokens"),
+        (TEXT[None], TEXT[None], "x_train must be .* tokens"),
+        (TEXT, TEXT + 1, "y_train must be .* from 0 to n_classes - 1 = 2"),
+        (TEXT, TEXT[:, :2], "y_train must be .* 2 labels, or one for each token"),
+        (TEXT, TEXT.int(), "y_train must be .*int64"),
+        (TEXT.float(), TEXT, "y_train must be .* 2 labels from"),  # features are no tokens
+    ],
+)
+def test_a_text_that_is_none_is_refused(x: torch.Tensor, y: torch.Tensor, named: str) -> None:
+    with pytest.raises(ValueError, match=f"^{named}"):
+        Dataset("text", x, y, TEXT, TEXT, 3)
+
+
+def test_labels_are_of_rows_or_of_tokens() -> None:
+    for x in (TEXT, torch.randn(2, 3, 5)):
+        for y in (TEXT, TEXT[:, 0]):
+            assert Dataset("text", x, y, x, y, 3).y_train is y
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------
@@ -212,14 +230,9 @@ def test_batch_order_is_the_order_of_the_loader() -> None:
     assert [list(order), list(order)] == epochs_of(ids(50), 8, seed=3, epochs=2)
 
 
-def test_validation_rows_keep_their_order() -> None:
-    assert [x.flatten().tolist() for x, y in ids().valid_loader(3)] == [[100, 101, 102], [103]]
-
-
 def test_iterating_leaves_the_global_random_states_alone() -> None:
     torch_state, numpy_state = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
     epochs_of(ids(), 3, seed=0, epochs=2)
-    list(ids().valid_loader(3))
     data.standardised_split("rows", np.arange(20.0)[:, None], np.arange(20) % 2)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert str(np.random.get_state()) == numpy_state  # noqa: NPY002
@@ -231,9 +244,3 @@ def test_the_order_does_not_depend_on_the_global_random_state() -> None:
         first = epochs_of(ids(), 3, seed=0)
         torch.manual_seed(2)
         assert epochs_of(ids(), 3, seed=0) == first
-
-
-@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "8", None, True, 11])
-def test_bad_batch_sizes_are_refused(batch_size: Any) -> None:
-    with pytest.raises(ValueError, match=rf"batch_size must .*(whole number|10 training rows).*{batch_size}"):
-        ids().train_loader(batch_size, seed=0)

@@ -115,8 +115,9 @@ def test_packages_out_of_their_range(machine, monkeypatch):
     assert finding.mend == f'{PYTHON} -m pip install "numpy<3,>=2.1" "ipywidgets<9,>=8.1.5"'
 
 
-def test_a_build_of_its_own_is_in_range(machine, monkeypatch):
-    installed(machine / "site", "torch", "2.13.0+cu130")
+@pytest.mark.parametrize("version", ["2.13.0+cu130", "2.14.0a0+git123"])
+def test_a_build_of_its_own_is_in_range(machine, monkeypatch, version):
+    installed(machine / "site", "torch", version)
     monkeypatch.syspath_prepend(machine / "site")
     assert doctor.packages().sound
 
@@ -140,10 +141,10 @@ def test_a_missing_package(monkeypatch, in_clone):
 @pytest.mark.parametrize("in_clone", [True, False])
 def test_the_packages_of_the_checks_are_not_asked_for(monkeypatch, in_clone):
     monkeypatch.setattr(doctor, "IN_CLONE", in_clone)
-    supported, needed = doctor._requirements()
+    supported, needed = doctor.requirements()
     assert Requirement(f"python{supported}").specifier.contains(platform.python_version())
     assert "torch" in {Requirement(text).name for text in needed}
-    monkeypatch.setattr(doctor, "_requirements", lambda: (supported, ['nothing-of-that-name; extra == "test"']))
+    monkeypatch.setattr(doctor, "requirements", lambda: (supported, ['nothing-of-that-name; extra == "test"']))
     assert doctor.packages().sound
 
 
@@ -281,6 +282,14 @@ def test_without_a_gpu_there_is_no_hint(machine, monkeypatch):
         assert not doctor.gpu().mend
 
 
+def test_a_device_that_is_asked_for_and_not_there(monkeypatch):
+    monkeypatch.setenv("WARMUP_COURSE_DEVICE", "cuda:99")
+    found = doctor.gpu()
+    assert not found.sound
+    assert "WARMUP_COURSE_DEVICE is 'cuda:99'" in found.found
+    assert found.mend == "unset WARMUP_COURSE_DEVICE, or set it to cpu"
+
+
 def test_a_gpu_that_torch_sees(monkeypatch):
     torch_with(monkeypatch, cuda="13.0", available=True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
@@ -293,40 +302,24 @@ FOLDERS = {"WARMUP_COURSE_HOME": "your answers", "WARMUP_COURSE_WORKSPACE": "you
 
 
 @pytest.mark.parametrize(("variable", "what"), FOLDERS.items())
-@pytest.mark.parametrize("below", ["", "a/b"])
-def test_a_folder_that_cannot_be_made(machine, monkeypatch, variable, what, below):
+@pytest.mark.parametrize("place", ["note", "note/a/b", "closed", "course"])
+def test_a_folder_that_cannot_be_used(machine, monkeypatch, variable, what, place):
+    """In a file, below one, read-only, or relative."""
     (machine / "note").write_text("mine")
-    monkeypatch.setenv(variable, str(machine / "note" / below))
+    (machine / "closed").mkdir(mode=0o555)
+    make = os.open
+
+    def refuse(path, *arguments, **options):  # permissions do not bind root, so the system's answer is given here
+        if str(path).startswith(str(machine / "closed")):
+            raise OSError(errno.EROFS, "Read-only file system", path)
+        return make(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setenv(variable, place if place == "course" else str(machine / place))
     finding = wrong()
+    why = f"{variable} must be a full path, or begin with ~, got 'course')" if place == "course" else str(machine)
     assert finding.found.startswith(f"{what} cannot be kept (")
-    assert str(machine / "note") in finding.found
-    assert finding.mend == f"set {variable} to a folder of your own, such as ~/warmup_course"
-
-
-@pytest.mark.parametrize(("variable", "what"), FOLDERS.items())
-def test_a_read_only_folder(machine, monkeypatch, variable, what):
-    folder = machine / "closed"
-    folder.mkdir(mode=0o555)
-    monkeypatch.setenv(variable, str(folder))
-    if os.access(folder, os.W_OK):  # permissions do not bind root, so the system's answer is given here
-        make = os.open
-
-        def refuse(path, *arguments, **options):
-            if str(path).startswith(str(folder)):
-                raise OSError(errno.EROFS, "Read-only file system", path)
-            return make(path, *arguments, **options)
-
-        monkeypatch.setattr(os, "open", refuse)
-    finding = wrong()
-    assert finding.found.startswith(f"{what} cannot be kept (")
-    assert finding.mend == f"set {variable} to a folder of your own, such as ~/warmup_course"
-
-
-@pytest.mark.parametrize(("variable", "what"), FOLDERS.items())
-def test_a_relative_folder(monkeypatch, variable, what):
-    monkeypatch.setenv(variable, "course")
-    finding = wrong()
-    assert finding.found == f"{what} cannot be kept ({variable} must be a full path, or begin with ~, got 'course')"
+    assert why in finding.found
     assert finding.mend == f"set {variable} to a folder of your own, such as ~/warmup_course"
 
 
@@ -340,7 +333,7 @@ def test_a_network_home_without_locks(monkeypatch, begun, code):
         raise OSError(code, "No locks available")
 
     if begun:
-        store.record("03_linear_warmup", "question", "lr-at-step-499", "0.05", "right")
+        store.record("03_linear_warmup", "question", "lr-of-batch-60", "0.006", "right")
     monkeypatch.setattr(fcntl, "lockf", refuse)
     store.can_lock.cache_clear()
     try:
@@ -364,7 +357,7 @@ def test_answers_that_cannot_be_read():
 
 def test_answers_of_somebody_else_can_only_be_read(monkeypatch):
     """As a course leaves them that was once started with sudo."""
-    store.record("03_linear_warmup", "question", "lr-at-step-499", "0.05", "right")
+    store.record("03_linear_warmup", "question", "lr-of-batch-60", "0.006", "right")
     assert doctor.answers().found.endswith(": 1 so far.")
     monkeypatch.setattr(os, "access", lambda path, mode: path != store.path())  # permissions do not bind root
     finding = wrong()

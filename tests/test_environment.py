@@ -3,12 +3,13 @@
 import re
 import sys
 import tomllib
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +21,8 @@ ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 
 BASE = [Requirement(text) for text in PROJECT["dependencies"]]
-TEST = [Requirement(text) for text in PROJECT["optional-dependencies"]["test"]]
+EXTRAS = PROJECT["optional-dependencies"]
+TEST = [Requirement(text) for text in EXTRAS["test"] + EXTRAS["classroom"] if text != "warmup_course[classroom]"]
 
 
 def pins() -> dict[str, str]:
@@ -30,7 +32,7 @@ def pins() -> dict[str, str]:
 
 
 def test_constraints_are_names_and_versions_only():
-    line = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*==[0-9]+(\.[0-9]+)*(; \w+ (==|<|!=) "[\w.]+")?')
+    line = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*==[0-9]+(\.[0-9]+)*(b[0-9]+)?(; \w+ (==|<|!=) "[\w.]+")?')
     assert [text for text in CONSTRAINTS if not line.fullmatch(text)] == []
     assert len(pins()) == len(CONSTRAINTS)
 
@@ -41,6 +43,9 @@ def test_each_direct_dependency_is_pinned_within_its_range(requirement: Requirem
 
 
 def test_everything_these_need_in_turn_is_pinned():
+    direct = {requirement.name: pins()[canonicalize_name(requirement.name)] for requirement in [*BASE, *TEST]}
+    if any(distribution(name).version.partition("+")[0] != pinned for name, pinned in direct.items()):
+        pytest.skip("other versions than the pinned ones are installed")
     cuda = ("nvidia-", "cuda-", "triton")  # come with torch, and depend on its build
     open_, seen = [*BASE, *TEST], set()
     while open_:
@@ -56,8 +61,16 @@ def test_everything_these_need_in_turn_is_pinned():
     assert {name for name, *_ in seen} - set(pins()) == set()
 
 
+def test_what_is_pinned_runs_on_the_first_release_of_the_oldest_python_too():
+    [oldest] = re.findall(r">=([\d.]+)", PROJECT["requires-python"])
+    pinned = [each for each in distributions() if pins().get(canonicalize_name(each.name)) == each.version]
+    assert pinned
+    needed = {each.name: SpecifierSet(each.metadata.get("Requires-Python", "")) for each in pinned}
+    assert [name for name, pythons in needed.items() if f"{oldest}.0" not in pythons] == []
+
+
 def test_conda_specs_are_well_formed():
-    spec = re.compile(r"[a-z0-9][a-z0-9._-]*((==|>=)[0-9]+(\.[0-9]+)*(,<[0-9]+(\.[0-9]+)*)?)?")
+    spec = re.compile(r"[a-z0-9][a-z0-9._-]*(==?[0-9]+(\.[0-9]+)*)?")
     assert ENVIRONMENT["name"] == "warmup-course"
     assert ENVIRONMENT["channels"] == ["conda-forge", "nodefaults"]
     assert [text for text in conda_specs() if not spec.fullmatch(text)] == []
@@ -65,7 +78,9 @@ def test_conda_specs_are_well_formed():
 
 
 def test_conda_gets_the_same_versions():
-    expected = {f"python{PROJECT['requires-python']}", "pip"}
+    python = ENVIRONMENT["dependencies"][0]
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python="))
+    expected = {python, "pip"}
     for requirement in BASE:
         name = canonicalize_name(requirement.name)
         expected.add(f"{CONDA_NAMES.get(name, name)}=={pins()[name]}")

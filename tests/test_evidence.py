@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from nbformat import v4, write
+from nbformat import v4, validate, write
 
 from warmup_course import cli
 from warmup_course.authoring.evidence import (
@@ -140,7 +140,9 @@ def test_measuring_is_shared_kept_and_goes_on(tmp_path: Path) -> None:
         "lucky",
     ]
     assert (rows[0].held, rows[0].seeds) == (2, 3)
-    assert "| 2/3 |" in "".join(json.loads((tmp_path / "evidence.ipynb").read_text("utf-8"))["cells"][0]["source"])
+    written = json.loads((tmp_path / "evidence.ipynb").read_text("utf-8"))
+    validate(written)
+    assert "| 2/3 |" in "".join(written["cells"][0]["source"])
     assert update([lesson], range(201, 204), kept, table) == []  # once more: still one last line
     cells = json.loads(lesson.read_text("utf-8"))["cells"]
     assert [cell["cell_type"] for cell in cells] == ["code"] * 4 + ["markdown"]

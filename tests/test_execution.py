@@ -1,5 +1,7 @@
 """Executing lessons, on small ones made here."""
 
+import io
+import re
 import sys
 from pathlib import Path
 
@@ -30,6 +32,24 @@ def test_executions_get_the_parameters_and_tell_the_failing_cell(lessons: list[P
     # As numbered in the lesson, which lacks the cell in which papermill puts the parameters.
     assert (bad.error, bad.notebook) == ("In [3]: ValueError: two lines", None)
     assert good.seconds > 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.process
+def test_on_a_terminal_each_running_lesson_has_a_line_that_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("00_one", "01_two"):
+        pauses = [code(f"import time; time.sleep(0.3)  # {number}") for number in range(3)]
+        write_lesson(tmp_path / f"{name}.ipynb", *pauses)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert [ended.error for ended in execute_all(find(tmp_path), {}, at_once=2)] == [None, None]
+    for name in ("00_one", "01_two"):
+        shown = re.findall(rf"{name} .*?In \[(\d)\] of 4", sys.stderr.getvalue())
+        assert shown == sorted(shown)
+        assert len(set(shown)) > 1  # which of them are seen depends on how fast they pass
 
 
 @pytest.mark.process
@@ -63,7 +83,7 @@ def test_a_file_that_is_no_notebook_is_a_failure_of_that_lesson(tmp_path: Path, 
     second, first = execute_all(find(tmp_path), parameters)  # the later lesson begins
     assert first.error is not None
     assert first.error.startswith(f"{broken} is damaged, it is no notebook: JSONDecodeError")
-    assert (second.error, second.unheld) == (None, 0)
+    assert (second.error, second.unheld) == (None, [])
 
 
 @pytest.mark.process

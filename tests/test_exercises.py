@@ -104,17 +104,9 @@ def test_the_state_is_kept_once_a_browser_shows_it(said: list) -> None:
     assert {event.lesson for event in events} == {"01_learning_rate_basics"}
 
 
-def test_a_store_that_fails_does_not_stop_the_lesson(said: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: str) -> None:
-        raise store.StoreError("It is full", "Make room.")
-
-    monkeypatch.setattr(store, "record", fail)
+@pytest.mark.usefixtures("full_store")
+def test_a_store_that_fails_does_not_stop_the_lesson(said: list) -> None:
     exercise("01_learning_rate_basics/valley").check(0.5)
     is_shown(said[-1])
     assert "Make room." in said[-1].children[0].value
     assert "Make room." in said[-1].text  # on a saved page, too, "Done" is not all
-
-
-def test_an_unknown_exercise_is_refused() -> None:
-    with pytest.raises(ValueError, match="name must be"):
-        exercise("03_linear_warmup/rump")

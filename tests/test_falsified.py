@@ -129,7 +129,8 @@ def falsified(value: Any, way: Way) -> Any:
         case xr.DataArray() if value.size and value.dtype.kind in "fiubUS":
             return value.copy(data=way(value.values))
         case xr.Dataset():
-            return value.assign({name: (of.dims, way(of.values)) for name, of in value.data_vars.items() if of.size})
+            measured = {name: of for name, of in value.data_vars.items() if of.size and of.dtype.kind in "fiubUS"}
+            return value.assign({name: (of.dims, way(of.values)) for name, of in measured.items()})
         case pd.DataFrame() | pd.Series():
             changed_values = way(np.asarray(value))
             if isinstance(value, pd.Series):

@@ -94,21 +94,23 @@ def test_a_workspace_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         lesson_files.workspace(tmp_path / "usual")
 
 
-@pytest.mark.parametrize("reason", ["a file in the way", "permissions"])
-def test_where_the_clone_cannot_be_written_there_is_advice(
-    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_in_a_read_only_clone_copies_go_to_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("WARMUP_COURSE_WORKSPACE", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
     clone = tmp_path / "clone"
-    if reason == "permissions":
-        clone.mkdir(0o500)
-        if os.access(clone, os.W_OK):
-            pytest.skip("permissions do not bind root")
-    else:
-        clone.write_text("")
+    clone.mkdir(0o500)
+    if os.access(clone, os.W_OK):  # permissions do not bind root
+        monkeypatch.setattr(os, "access", lambda path, mode: path != clone)
+    assert lesson_files.workspace(clone / "workspace") == tmp_path / "warmup_course"
+    assert list(clone.iterdir()) == []
+
+
+def test_where_copies_cannot_be_kept_there_is_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("WARMUP_COURSE_WORKSPACE", raising=False)
+    (tmp_path / "workspace").write_text("")
     with pytest.raises(CommandError) as told:
-        lesson_files.workspace(clone / "workspace")
-    assert str(told.value).startswith(f"your copies of the lessons cannot be kept in {clone / 'workspace'} (")
+        lesson_files.workspace(tmp_path / "workspace")
+    assert str(told.value).startswith(f"your copies of the lessons cannot be kept in {tmp_path / 'workspace'} (")
     assert "set WARMUP_COURSE_WORKSPACE to a folder of your own" in str(told.value)
 
 

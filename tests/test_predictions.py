@@ -137,11 +137,8 @@ def test_a_choice_that_the_lesson_no_longer_offers_is_forgotten() -> None:
     assert not guess.closed
 
 
-def test_a_store_that_fails_is_said_and_the_prediction_stays_locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: str) -> None:
-        raise store.StoreError("The disk is full", "Make room.")
-
-    monkeypatch.setattr(store, "record", fail)
+@pytest.mark.usefixtures("full_store")
+def test_a_store_that_fails_is_said_and_the_prediction_stays_locked() -> None:
     guess = predict()
     lock(guess, "2 to 5")
     assert guess.locked == "2 to 5"
@@ -150,17 +147,3 @@ def test_a_store_that_fails_is_said_and_the_prediction_stays_locked(monkeypatch:
     is_shown(compared)
     assert "It held" in compared.status.value
     assert "Make room." in compared.status.value
-
-
-@pytest.mark.parametrize(
-    ("question", "choices", "match"),
-    [(" ", ["a", "b"], "question"), ("?", ["a"], "choices"), ("?", ["a", "a"], "choices"), ("?", "ab", "choices")],
-)
-def test_a_bad_question_is_refused(question: str, choices: list[str], match: str) -> None:
-    with pytest.raises(ValueError, match=f"{match} must be"):
-        Prediction("03_linear_warmup", question, choices)
-
-
-def test_only_one_of_the_choices_can_be_measured() -> None:
-    with pytest.raises(ValueError, match="choice must be one of"):
-        predict().reveal("7 or more", "9 of 10 train")

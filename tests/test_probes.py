@@ -32,8 +32,8 @@ def made(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
         return make().double()
 
 
-def hessian_eigenvalues(model: nn.Module, loss_function: Any, x: Tensor, y: Tensor) -> Tensor:
-    """All of them, upwards, from the whole Hessian in the trainable weights."""
+def whole_hessian(model: nn.Module, loss_function: Any, x: Tensor, y: Tensor) -> Tensor:
+    """In the trainable weights."""
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     start = torch.cat([p.flatten() for p in trained.values()])
 
@@ -42,7 +42,12 @@ def hessian_eigenvalues(model: nn.Module, loss_function: Any, x: Tensor, y: Tens
         weights = {name: v.view_as(p) for (name, p), v in zip(trained.items(), pieces, strict=True)}
         return loss_function(functional_call(model, weights, (x,)), y)
 
-    return torch.linalg.eigvalsh(hessian(loss, start, vectorize=True))
+    return hessian(loss, start, vectorize=True)
+
+
+def hessian_eigenvalues(*case: Any) -> Tensor:
+    """All of them, upwards."""
+    return torch.linalg.eigvalsh(whole_hessian(*case))
 
 
 def row_gradients(model: nn.Module, loss_function: Any, x: Tensor, y: Tensor) -> Tensor:
@@ -90,16 +95,6 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(name: str, los
     assert sharpness(*case) == pytest.approx(exact, rel=1e-3)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_sharpness_of_the_linear_model_is_that_of_its_inputs(seed: int) -> None:
-    digits = load("digits").to(CPU, DOUBLE)
-    x, y = digits.x_train, digits.y_train
-    with_bias = torch.cat([x, torch.ones(len(x), 1)], dim=1)
-    exact = torch.linalg.eigvalsh(with_bias.T @ with_bias / len(x))[-1].item()
-    model = made(lambda: MLP(hidden=[]), seed)
-    assert sharpness(model, squared_error, x, y, tolerance=1e-8) == pytest.approx(exact, rel=1e-8)
-
-
 @pytest.mark.parametrize(
     "eigenvalues",
     [
@@ -145,6 +140,61 @@ def test_sharpness_in_single_precision() -> None:
     assert double > 20
     assert sharpness(model.float(), squared_error, x, y, tolerance=1e-5) == pytest.approx(double, rel=1e-5)
     assert sharpness(model, squared_error, x, y) == pytest.approx(double, rel=1e-3)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", MODELS)
+def test_preconditioned_sharpness_is_the_largest_eigenvalue_of_the_whole_matrix(name: str, loss: Any) -> None:
+    make, shape = MODELS[name]
+    case = made(make), LOSSES[loss], random(11, *shape), labels(11)
+    divisor = [random(*p.shape, seed=i).exp() for i, p in enumerate(case[0].parameters())]
+    flat = torch.cat([p.flatten() for p in divisor])
+    matrix = whole_hessian(*case)
+    exact = torch.linalg.eigvalsh(flat.rsqrt()[:, None] * matrix * flat.rsqrt())[-1].item()
+    # P^-1 H is not symmetric; its eigenvalues are the same.
+    assert torch.linalg.eigvals(matrix / flat[:, None]).real.max().item() == pytest.approx(exact, rel=1e-8)
+    assert sharpness(*case, preconditioner=divisor, tolerance=1e-7) == pytest.approx(exact, rel=1e-7)
+    assert sharpness(*case, preconditioner=iter(divisor)) == pytest.approx(exact, rel=1e-3)
+    assert exact != pytest.approx(hessian_eigenvalues(*case)[-1].item(), rel=0.05)
+
+
+def test_one_number_for_all_weights_divides_the_sharpness() -> None:
+    case = made(lambda: MLP(4, 3, hidden=[5])), squared_error, random(9, 4), labels(9)
+    plain = sharpness(*case, tolerance=1e-9)
+    ones, fours = ([torch.full_like(p, value) for p in case[0].parameters()] for value in (1, 4))
+    assert sharpness(*case, preconditioner=ones, tolerance=1e-9) == plain
+    assert sharpness(*case, preconditioner=fours, tolerance=1e-9) == pytest.approx(plain / 4, rel=1e-9)
+
+
+def test_only_the_weights_that_are_trained_have_a_preconditioner() -> None:
+    model = made(lambda: MLP(4, 3, hidden=[5]))
+    model[0].requires_grad_(False)
+    case = model, squared_error, random(9, 4), labels(9)
+    divisor = [random(3, 5).exp(), random(3, seed=1).exp()]
+    flat = torch.cat([p.flatten() for p in divisor])
+    exact = torch.linalg.eigvalsh(flat.rsqrt()[:, None] * whole_hessian(*case) * flat.rsqrt())[-1].item()
+    assert sharpness(*case, preconditioner=divisor, tolerance=1e-8) == pytest.approx(exact, rel=1e-8)
+
+
+@pytest.mark.parametrize(("share", "arrives"), [(0.99, True), (1.01, False)])
+def test_the_limit_of_adam_whose_divisor_stays_is_38_over_lr(share: float, arrives: bool) -> None:
+    """torch's own Adam on a bowl, late, with a beta2 at which its average v stays as it is given."""
+    model, loss, x, y = bowl([1.0, 5.0, 30.0])
+    v, beta2, updates = random(1, 3, seed=1).exp(), 1 - 1e-15, 1e12
+    lr = share * 2 * (1 + 0.9) / (1 - 0.9) / sharpness(model, loss, x, y, preconditioner=[v.sqrt()], tolerance=1e-9)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, beta2), eps=0)
+    optimizer.state[model.weight] = {
+        "step": torch.tensor(updates, dtype=DOUBLE),
+        "exp_avg": torch.zeros(1, 3, dtype=DOUBLE),
+        "exp_avg_sq": v * (1 - beta2**updates),
+    }
+    losses = []
+    for _ in range(100):
+        optimizer.zero_grad()
+        losses.append(loss(model(x), y))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.01 * losses[0] if arrives else losses[-1] > 100 * losses[0]
 
 
 def test_too_few_rounds_give_a_warning_and_a_lower_bound() -> None:
@@ -200,14 +250,6 @@ def test_gradient_norm_is_that_of_backward(loss: Any) -> None:
     model, x, y = made(lambda: MLP(4, 3, hidden=[5])), random(9, 4), labels(9)
     expected = row_gradients(model, LOSSES[loss], x, y).mean(dim=0).norm().item()
     assert gradient_norm(model, LOSSES[loss], x, y) == pytest.approx(expected, rel=1e-12)
-
-
-def test_gradient_norm_by_hand() -> None:
-    model = made(lambda: MLP(2, 2, hidden=[]))
-    nn.init.zeros_(model[0].weight)
-    # Output (0, 0) for class 1 of 2: the error is (0, -1), for the bias once and for the weights times (3, 4).
-    norm = gradient_norm(model, squared_error, torch.tensor([[3.0, 4.0]], dtype=DOUBLE), torch.tensor([1]))
-    assert norm == pytest.approx(math.sqrt(1 + 9 + 16))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 32])
@@ -317,33 +359,6 @@ def test_a_probe_looks_closely_at_the_first_steps() -> None:
     assert coarse.update_size == [close.update_size[step] for step in coarse.step]
 
 
-def test_on_all_rows_at_once_a_step_of_sgd_is_lr_times_gradient() -> None:
-    run = config(batch_size=1437, dtype=DOUBLE)
-    probe = probe_of(run, every=1, rows=1437)
-    train(run, on_start=probe.watch)
-    expected = [lr * norm for lr, norm in zip(probe.lr, probe.gradient_norm, strict=True)]
-    assert len(expected) == 13
-    assert [size.norm for size in probe.update_size] == pytest.approx(expected, rel=1e-9)
-
-
-def test_the_first_step_of_adam_moves_each_weight_by_the_lr() -> None:
-    run = config(optimizer="Adam", peak_lr=0.01, warmup_steps=0, total_steps=1, model=lambda: MLP(hidden=[], gain=3))
-    probe = probe_of(run)
-    train(run, on_start=probe.watch)
-    # Pixels that are the same in all training rows are 0: their ten weights have no gradient, and stay.
-    moved = 10 * (1 + (run.load_data().x_train != 0).any(dim=0).sum().item())
-    assert moved < 650
-    assert probe.update_size[0].rms == pytest.approx(0.01 * math.sqrt(moved / 650), rel=1e-3)
-
-
-def test_the_linear_model_is_equally_sharp_all_along() -> None:
-    run = config(model=lambda: MLP(hidden=[]))
-    probe = probe_of(run, every=1)
-    history = train(run, on_start=probe.watch)
-    assert history.batch_loss[-1] < 0.5 * history.batch_loss[0]
-    assert probe.sharpness == pytest.approx([probe.sharpness[0]] * 13, rel=1e-3)
-
-
 def test_a_run_that_diverges_is_recorded_to_its_end() -> None:
     run = config(peak_lr=1e6, warmup_steps=0)
     probe = probe_of(run, every=1)
@@ -363,29 +378,3 @@ def test_each_run_needs_a_new_probe() -> None:
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("call", "names"),
-    [
-        (lambda *case: sharpness(*case, tolerance=0), ["tolerance", "more than 0", "got 0"]),
-        (lambda *case: sharpness(*case, tolerance=-1), ["tolerance", "-1"]),
-        (lambda *case: sharpness(*case, max_rounds=0), ["max_rounds", "at least 1", "0"]),
-        (lambda *case: sharpness(*case, seed=0.5), ["seed", "0.5"]),
-        (lambda *case: gradient_noise(*case, batch_size=0), ["batch_size", "at least 1", "0"]),
-        (lambda *case: gradient_noise(*case, 2, batches=0), ["batches", "at least 1", "0"]),
-        (lambda *case: gradient_noise(*case, 2, seed=-1), ["seed", "-1"]),
-        (lambda model, *rest: Probe(*rest, every=0), ["every", "at least 1", "0"]),
-        (lambda model, *rest: Probe(*rest, first=-1), ["first", "at least 0", "-1"]),
-        (lambda model, loss, x, y: sharpness(model, loss, x, y[:5]), ["x and y", "6 and 5"]),
-        (lambda model, loss, x, y: gradient_norm(model, loss, x[:0], y[:0]), ["x and y", "0 and 0"]),
-        (lambda model, loss, x, y: gradient_noise(model, loss, x[:4], y, 2), ["x and y", "4 and 6"]),
-        (lambda model, *_: update_size(model.parameters(), []), ["before and after", "[(3, 4), (3,)] and []"]),
-        (lambda model, *_: update_size([], []), ["before and after", "[] and []"]),
-        (lambda model, *_: update_size([torch.ones(1)], [torch.ones(3)]), ["before and after", "[(1,)] and [(3,)]"]),
-    ],
-)
-def test_bad_arguments_are_named(call: Any, names: list[str]) -> None:
-    with pytest.raises(ValueError) as error:
-        call(made(lambda: MLP(4, 3, hidden=[])), squared_error, random(6, 4), labels(6))
-    assert all(name in str(error.value) for name in names)

@@ -245,11 +245,8 @@ def test_a_view_opened_later_does_not_wipe_an_explanation() -> None:
     assert "You see why" in card.status.value
 
 
-def test_a_store_that_fails_is_said_and_the_quiz_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: str) -> None:
-        raise store.StoreError("The disk is full", "Make room.")
-
-    monkeypatch.setattr(store, "record", fail)
+@pytest.mark.usefixtures("full_store")
+def test_a_store_that_fails_is_said_and_the_quiz_goes_on() -> None:
     card = card_of(SINGLE)
     choose(card, "right one")
     card.check_button.click()
@@ -275,11 +272,6 @@ def test_code_blocks_stay_together_on_a_saved_page() -> None:
     choices = [{"text": code, "right": True, "why": "yes"}, {"text": "else", "why": "no"}]
     page = card_of(SINGLE | {"ask": code, "choices": choices}).text
     assert page.startswith(f"**1 of 1.**\n\n{code}\n\n- A. ```python\n  x = 1\n  y = 2\n  ```\n- B. else")
-
-
-def test_an_unknown_lesson_is_refused() -> None:
-    with pytest.raises(ValueError, match="lesson must be one of"):
-        quiz("03")
 
 
 def test_a_damaged_file_is_named(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

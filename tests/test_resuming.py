@@ -478,18 +478,6 @@ def test_what_is_no_state_is_refused(state: Any) -> None:
         lambda_lr(fresh(), SCHEDULE).load_state_dict(state)
 
 
-@pytest.mark.parametrize("optimizer", [None, torch.nn.Linear(1, 1), 0.5, "SGD"])
-def test_what_is_no_optimizer_is_refused(optimizer: Any) -> None:
-    with pytest.raises(ValueError, match=r"optimizer must be a torch\.optim\.Optimizer"):
-        lambda_lr(optimizer, SCHEDULE)
-
-
-@pytest.mark.parametrize("schedule", [None, 0.5, "cosine", [1.0]])
-def test_what_is_no_function_is_refused(schedule: Any) -> None:
-    with pytest.raises(ValueError, match="schedule must be a Schedule or a function"):
-        lambda_lr(fresh(), schedule)
-
-
 @pytest.mark.parametrize("value", [None, "0.5", torch.nan, torch.inf, -0.1, [1.0], True])
 def test_a_factor_that_is_none_is_refused_at_once_and_changes_nothing(value: Any) -> None:
     optimizer = fresh()

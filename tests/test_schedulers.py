@@ -7,7 +7,6 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Iterable
-from dataclasses import FrozenInstanceError
 from typing import Any, get_args
 
 import numpy as np
@@ -57,12 +56,15 @@ def assert_lrs(schedule: Schedule, expected: Iterable[float]) -> None:
 # --- the conventions of the field, each really run -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("start", [None, 0.2, 0.5, 1.0])
 @pytest.mark.parametrize(("w", "t"), PAIRS)
-def test_default_equals_torch_linear_then_cosine(w: int, t: int) -> None:
+def test_torch_linear_then_cosine(w: int, t: int, start: float | None) -> None:
+    """By default from 1 / W to the peak at step W - 1; or from another start to the peak at step W."""
     optimizer = make_optimizer()
-    ramp = LinearLR(optimizer, start_factor=1 / w, total_iters=w - 1)
+    ramp = LinearLR(optimizer, start_factor=start or 1 / w, total_iters=w if start else w - 1)
     scheduler = SequentialLR(optimizer, [ramp, CosineAnnealingLR(optimizer, t - w)], milestones=[w])
-    assert_lrs(Schedule(t, w), lrs_seen(optimizer, scheduler, t + 1))
+    schedule = Schedule(t, w, start_factor=start, count_from=0) if start else Schedule(t, w)
+    assert_lrs(schedule, lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize("end_factor", [0.0, 0.3])
@@ -71,15 +73,6 @@ def test_no_warmup_equals_torch_cosine(t: int, end_factor: float) -> None:
     optimizer = make_optimizer()
     scheduler = CosineAnnealingLR(optimizer, t, eta_min=end_factor * PEAK)
     assert_lrs(Schedule(t, end_factor=end_factor), lrs_seen(optimizer, scheduler, t + 1))
-
-
-@pytest.mark.parametrize("s", [0.2, 0.5, 1.0])
-@pytest.mark.parametrize(("w", "t"), PAIRS)
-def test_torch_ramp_that_reaches_the_peak_at_step_w(w: int, t: int, s: float) -> None:
-    optimizer = make_optimizer()
-    ramp = LinearLR(optimizer, start_factor=s, total_iters=w)
-    scheduler = SequentialLR(optimizer, [ramp, CosineAnnealingLR(optimizer, t - w)], milestones=[w])
-    assert_lrs(Schedule(t, w, start_factor=s, count_from=0), lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize("w", [1, 5])
@@ -110,36 +103,21 @@ def test_polynomial_decay_equals_torch_polynomial_lr(w: int, t: int) -> None:
 
 
 @pytest.mark.parametrize(("w", "t"), [(0, 1), (0, 10), *PAIRS])
-@pytest.mark.parametrize("end_factor", [0.0, 0.3])
-def test_polynomial_decay_equals_that_of_transformers(end_factor: float, w: int, t: int) -> None:
+@pytest.mark.parametrize(
+    ("decay", "end_factor"),
+    [("cosine", 0.0), ("linear", 0.0), ("constant", 0.0), ("polynomial", 0.0), ("polynomial", 0.3)],
+)
+def test_transformers(decay: Any, end_factor: float, w: int, t: int) -> None:
     transformers = pytest.importorskip("transformers")
-    optimizer = make_optimizer()
-    scheduler = transformers.get_polynomial_decay_schedule_with_warmup(
-        optimizer, w, t, lr_end=end_factor * PEAK, power=2
-    )
-    schedule = Schedule(t, w, decay="polynomial", end_factor=end_factor, count_from=0)
-    assert_lrs(schedule, lrs_seen(optimizer, scheduler, t + 3))
-
-
-@pytest.mark.parametrize(("w", "t"), [(0, 1), (0, 10), *PAIRS])
-@pytest.mark.parametrize("decay", ["cosine", "linear", "constant"])
-def test_transformers(decay: Any, w: int, t: int) -> None:
-    transformers = pytest.importorskip("transformers")
-    optimizer = make_optimizer()
+    optimizer, end = make_optimizer(), end_factor * PEAK
     scheduler = {
         "cosine": lambda: transformers.get_cosine_schedule_with_warmup(optimizer, w, t),
         "linear": lambda: transformers.get_linear_schedule_with_warmup(optimizer, w, t),
         "constant": lambda: transformers.get_constant_schedule_with_warmup(optimizer, w),
+        "polynomial": lambda: transformers.get_polynomial_decay_schedule_with_warmup(optimizer, w, t, end, power=2),
     }[decay]()
-    assert_lrs(Schedule(t, w, decay=decay, count_from=0), lrs_seen(optimizer, scheduler, t + 1))
-
-
-@pytest.mark.parametrize(("w", "t"), [(t, t) for t in (1, 2, 9)])
-def test_transformers_with_warmup_to_the_end(w: int, t: int) -> None:
-    transformers = pytest.importorskip("transformers")
-    optimizer = make_optimizer()
-    scheduler = transformers.get_linear_schedule_with_warmup(optimizer, w, t)
-    assert_lrs(Schedule(t, w, decay="linear", count_from=0), lrs_seen(optimizer, scheduler, t))
+    schedule = Schedule(t, w, decay=decay, end_factor=end_factor, count_from=0)
+    assert_lrs(schedule, lrs_seen(optimizer, scheduler, t + 1))
 
 
 @pytest.mark.parametrize(("w", "t"), PAIRS)
@@ -211,11 +189,6 @@ def test_gpt_style_ramp(w: int, t: int) -> None:
     schedule = Schedule(t, w, start_factor=1 / (w + 1), count_from=0)
     assert_lrs(schedule, [PEAK * (step + 1) / (w + 1) for step in range(w)] + [PEAK])
     assert schedule(np.arange(t)).sum() == pytest.approx((t + 1) / 2, abs=1e-10)  # the same budget for every W
-
-
-def test_the_seeds_trace() -> None:
-    lrs = [0.01 * Schedule(30, 5)(epoch) for epoch in range(6)]
-    assert lrs == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01], abs=1e-15)
 
 
 # --- shapes and edges, by hand ---------------------------------------------------------------------------------------
@@ -363,50 +336,6 @@ def test_numpy_and_python_integers_make_the_same_schedule() -> None:
     assert Schedule(*NUMPY, end_factor=np.float64(0.5)) == Schedule(30, 5, end_factor=0.5)
 
 
-@pytest.mark.parametrize("step", [-1, 1.0, 1.5, "1", True, None, [0, -1], [0.5], math.nan])
-def test_bad_steps_are_refused(step: Any) -> None:
-    with pytest.raises(ValueError, match=r"step.*whole number"):
-        Schedule(20, 5)(step)
-
-
-@pytest.mark.parametrize(
-    ("fields", "names"),
-    [
-        ({"total_steps": 0}, ["total_steps", "0", "at least 1"]),
-        ({"total_steps": -3}, ["total_steps", "-3", "at least 1"]),
-        ({"total_steps": 10.0}, ["total_steps", "10.0", "whole number"]),
-        ({"total_steps": "10"}, ["total_steps", "'10'", "whole number"]),
-        ({"total_steps": True}, ["total_steps", "True", "whole number"]),
-        ({"warmup_steps": -1}, ["warmup_steps", "-1", "at least 0"]),
-        ({"warmup_steps": 2.5}, ["warmup_steps", "2.5", "whole number"]),
-        ({"warmup_steps": None}, ["warmup_steps", "None", "whole number"]),
-        ({"stable_steps": -1}, ["stable_steps", "-1", "at least 0"]),
-        ({"stable_steps": 0.5}, ["stable_steps", "0.5", "whole number"]),
-        ({"warmup_steps": 11}, ["warmup_steps", "11", "total_steps = 10"]),
-        ({"stable_steps": 11}, ["stable_steps", "11", "total_steps = 10"]),
-        ({"warmup_steps": 6, "stable_steps": 5}, ["warmup_steps", "stable_steps", "6", "5", "total_steps = 10"]),
-        ({"warmup": "quadratic"}, ["warmup", "'quadratic'", *WARMUPS]),
-        ({"warmup": None}, ["warmup", "None", *WARMUPS]),
-        ({"decay": "step"}, ["decay", "'step'", *DECAYS]),
-        ({"start_factor": -0.1}, ["start_factor", "-0.1", "[0, 1]"]),
-        ({"start_factor": 1.1}, ["start_factor", "1.1", "[0, 1]"]),
-        ({"start_factor": math.nan}, ["start_factor", "nan", "[0, 1]"]),
-        ({"start_factor": "0.1"}, ["start_factor", "'0.1'", "[0, 1]"]),
-        ({"end_factor": -1e-9}, ["end_factor", "-1e-09", "[0, 1]"]),
-        ({"end_factor": math.inf}, ["end_factor", "inf", "[0, 1]"]),
-        ({"count_from": 2}, ["count_from", "2", "[0, 1]"]),
-        ({"count_from": -1}, ["count_from", "-1", "0"]),
-        ({"count_from": 0.5}, ["count_from", "0.5", "0"]),
-        ({"warmup": "exponential", "warmup_steps": 3}, ["start_factor", "exponential", "more than 0", "got 0"]),
-        ({"warmup": "constant", "warmup_steps": 3}, ["start_factor", "constant", "more than 0", "got 0"]),
-    ],
-)
-def test_bad_fields_are_refused_by_name_value_and_what_is_allowed(fields: dict[str, Any], names: list[str]) -> None:
-    with pytest.raises(ValueError) as error:
-        Schedule(**{"total_steps": 10, **fields})
-    assert [name for name in names if name not in str(error.value)] == []
-
-
 ODD = Schedule(
     50, 7, warmup="exponential", stable_steps=3, decay="sqrt", start_factor=0.1, end_factor=1 / 3, count_from=0
 )
@@ -449,12 +378,6 @@ def test_bad_json_is_refused(text: str) -> None:
 def test_equal_schedules_are_one_dictionary_key() -> None:
     assert len({Schedule(30, 5), Schedule(30, warmup_steps=5, start_factor=0), Schedule(30, 6)}) == 2  # 0 is 0.0
     assert Schedule(30, 5) != Schedule(30, 5, count_from=0)
-
-
-def test_frozen() -> None:
-    schedule = Schedule(30, 5)
-    with pytest.raises(FrozenInstanceError):
-        schedule.warmup_steps = 6  # type: ignore[misc]
 
 
 def test_shape_names_are_keyword_only() -> None:
@@ -538,14 +461,6 @@ def checkpoint_of(schedule: Callable[[int], float], steps: int) -> dict[str, Any
     scheduler = lambda_lr(optimizer, schedule)
     lrs_seen(optimizer, scheduler, steps)
     return saved_and_loaded(scheduler.state_dict())
-
-
-def test_loading_leaves_the_schedule_as_it_was() -> None:
-    schedule, optimizer = Schedule(60, 50), make_optimizer()
-    scheduler = lambda_lr(optimizer, schedule)
-    scheduler.load_state_dict(checkpoint_of(Schedule(60, 50), 9))
-    assert schedule == Schedule(60, 50)
-    assert lrs_seen(optimizer, scheduler, 2) == pytest.approx([PEAK * 10 / 50, PEAK * 11 / 50])
 
 
 @pytest.mark.parametrize(

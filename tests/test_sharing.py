@@ -1,11 +1,13 @@
 """A long sweep on several cores or machines: the same numbers, nothing lost, and an end when one is asked for."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import joblib
 import psutil
 import pytest
+import torch
 import xarray as xr
 
 from warmup_course import MLP, TrainConfig, sweep
@@ -49,18 +52,23 @@ def here(many_stacks: None) -> xr.Dataset:
 )
 def test_the_numbers_do_not_depend_on_the_workers(where: dict[str, Any], here: xr.Dataset) -> None:
     with joblib.parallel_config(**where):
-        xr.testing.assert_identical(sweep(CONFIG, **AXES), here)
+        runs = sweep(CONFIG, keep_models=[0], **AXES)
+    xr.testing.assert_identical(runs.drop_vars(["model", "before"]), here)
+    seeds = [run.make_model() for run in (replace(CONFIG, seed=seed) for seed in AXES["seed"])]
+    for kept in runs.model.isel(before=0).transpose(..., "seed").values.reshape(-1, len(seeds)):
+        torch.testing.assert_close([m.state_dict() for m in kept], [m.state_dict() for m in seeds])
 
 
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many stacks were shared, each time that some were."""
     seen: list[int] = []
 
-    def on_all_cores(stacks: list[Any], kind: Any) -> Iterator[Any]:
-        seen.append(len(stacks))
-        yield from (MODULE._train_alone(number, stack, kind) for number, stack in reversed(list(enumerate(stacks))))
+    def run(tasks: Any) -> Iterator[Any]:
+        calls = list(tasks)
+        seen.append(len(calls))
+        yield from (function(*args, **options) for function, args, options in reversed(calls))
 
-    monkeypatch.setattr(MODULE, "_on_all_cores", on_all_cores)
+    monkeypatch.setattr(joblib, "Parallel", lambda *_, **__: run)
     return seen
 
 
@@ -80,20 +88,23 @@ def test_who_watches_has_the_sweep_here(watch: Any, many_stacks: None, monkeypat
 def test_what_is_short_or_one_stack_stays_here(many_stacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = asked(monkeypatch)
     sweep(CONFIG, seed=[0, 1])
-    monkeypatch.setattr(MODULE, "WORTH_SHARING", 1000.0)
-    sweep(CONFIG, **AXES)
-    assert seen == []
+    monkeypatch.setattr(MODULE, "perf_counter", itertools.count().__next__)  # one second a step
+    for worth in (STACKS * CONFIG.total_steps, STACKS * CONFIG.total_steps - 1):
+        assert seen == []
+        monkeypatch.setattr(MODULE, "WORTH_SHARING", worth)
+        sweep(CONFIG, **AXES)
+    assert seen == [STACKS]
 
 
 def test_the_work_is_judged_before_it_is_done(many_stacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million steps would take long; a sweep that is asked for them is shared at once."""
     stop = RuntimeError("shared")
 
-    def on_all_cores(stacks: list[Any], kind: Any) -> Iterator[Any]:
+    def parallel(*_: Any, **__: Any) -> Iterator[Any]:
         raise stop
 
     monkeypatch.setattr(MODULE, "WORTH_SHARING", 2.0)
-    monkeypatch.setattr(MODULE, "_on_all_cores", on_all_cores)
+    monkeypatch.setattr(joblib, "Parallel", parallel)
     with pytest.raises(RuntimeError) as error:
         sweep(TrainConfig(total_steps=1_000_000, evaluate="end", device="cpu"), peak_lr=[0.001 * i for i in range(9)])
     assert error.value is stop
@@ -103,13 +114,13 @@ def test_the_bar_goes_to_its_end(many_stacks: None, monkeypatch: pytest.MonkeyPa
     asked(monkeypatch)
     steps: list[int] = []
 
-    def bar(planned: range) -> Iterator[int]:
+    def bar(planned: range, **_: Any) -> Iterator[int]:
         for step in planned:
             steps.append(step)
             yield step
         steps.append(-1)
 
-    monkeypatch.setattr(MODULE, "_bar", bar)
+    monkeypatch.setattr("tqdm.auto.tqdm", bar)
     sweep(CONFIG, **AXES)
     assert steps == [*range(STACKS * CONFIG.total_steps), -1]
 

@@ -4,12 +4,14 @@ import ast
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,7 @@ if __name__ == "__main__":
 """,
     "pip.py": """
 import os, sys, time
+print(*sys.argv[1:], file=open("options.txt", "a"))
 print("pip", *[word for word in sys.argv[1:] if word[0] != "-"], file=open("asked.txt", "a"), flush=True)
 time.sleep(float(os.environ.get("PIP_TAKES", 0)))
 print(os.environ.get("PIP_SAYS", ""))
@@ -64,7 +67,7 @@ class Course:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         (folder / "start.py").write_bytes(SCRIPT.read_bytes())
-        (folder / "pyproject.toml").write_text("[project]\n")
+        (folder / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools>=77", "wheel"]\n')
         (folder / "constraints.txt").write_text("numpy==2.4.6\ntorch==2.13.0\n")
 
     def popen(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -80,7 +83,7 @@ class Course:
 
     def start(self, *arguments: str, **environment: str) -> tuple[int, str]:
         process = self.popen(*arguments, **environment)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
         assert "Traceback" not in said
         return process.returncode, said
 
@@ -125,9 +128,12 @@ def test_second_start_is_quick_and_installs_nothing(course: Course):
 def test_test_brings_its_packages_and_they_stay(course: Course):
     course.start("lab")
     course.asked()
+    for teachers in ("site", "slides", "demo"):
+        course.start(teachers)
+        assert course.asked() == ([TORCH, f"{COURSE}[classroom]"] if teachers == "site" else [])
     course.start("test")
     assert course.asked() == [TORCH, COURSE_WITH_TESTS]
-    course.start("lab")
+    course.start("site")
     assert course.asked() == []
 
 
@@ -186,7 +192,7 @@ def test_interrupted_installation_says_so_and_is_repaired(course: Course):
     os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the step that is under way, too
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert said.endswith("start.py: stopped. The next start repairs .venv.\n")
+    assert said.endswith("start.py: stopped. The same command goes on from here.\n")
     course.asked()
     course.start("lab")
     assert course.asked() == [VENV, TORCH, COURSE]
@@ -216,6 +222,96 @@ def test_unknown_build_of_torch(course: Course, arguments: tuple[str, ...]):
     status, said = course.start(*arguments)
     assert (status, course.asked()) == (2, [])
     assert "--torch must be cpu or cuda, got" in said
+
+
+def test_a_bundle_is_all_that_a_class_needs_and_is_installed_without_an_index(course: Course):
+    status, said = course.start("bundle", "the wheels")
+    wheels = course.folder / "the wheels"
+    download = f"pip download {wheels} {wheels}"  # where to, and what is there already
+    asked = [VENV, f"{download} torch==2.13.0", f"{download} constraints.txt setuptools>=77 wheel .[classroom]"]
+    assert (status, course.asked()) == (0, asked)
+    assert not (course.folder / ".venv").exists()
+    assert said.endswith("There: python3 start.py --wheels 'the wheels' lab\n")
+    (wheels / "torch-2.13.0-py3-none-any.whl").touch()
+    _, said = course.start("--wheels", "the wheels", "lab")
+    assert "handed over: ['lab']" in said
+    assert course.asked() == [VENV, f"pip install {wheels} torch==2.13.0", f"pip install {wheels} constraints.txt ."]
+    options = (course.folder / "options.txt").read_text().splitlines()
+    assert ["--no-index" in line for line in options] == [False, False, True, True]
+    course.start("lab")
+    assert course.asked() == []
+
+
+def test_a_bundle_of_the_cpu_build_needs_less_disk_and_is_remembered(course: Course):
+    index = "https://download.pytorch.org/whl/cpu"
+    course.start("bundle", "--torch", "cpu", "wheels")
+    assert any(index in line for line in course.asked())
+    (course.folder / "wheels/torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").touch()
+    machine = f"import sys; sys.platform = 'linux'; {FREE.format(3e9)}"
+    (course.folder / "stand_ins/sitecustomize.py").write_text(machine)
+    assert "handed over" in course.start("--wheels=wheels", "lab")[1]
+    assert not any(index in line for line in course.asked())
+    assert json.loads((course.folder / ".venv/installed.json").read_text())["torch"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    "line", ["bundle", "bundle a b", "bundle --help", "bundle start.py", "--wheels . lab", "lab --wheels"]
+)
+def test_no_folder_of_wheels_is_refused_before_anything_is_made(course: Course, line: str):
+    status, said = course.start(*line.split())
+    assert (status, course.asked()) == (2, [])
+    told = "bundle needs one folder, got " if line.startswith("bundle") else "--wheels must be a folder that"
+    assert said.startswith(f"start.py: {told}")
+    assert not (course.folder / "install.log").exists()
+
+
+# Makes a wheel, and is the build backend of a course that is small enough to be installed in a test.
+BACKEND = """
+import pathlib, zipfile
+def wheel(folder, name, version, needs="", **files):
+    info = f"{name}-{version}.dist-info"
+    files |= {f"{name}/__init__.py": "", f"{info}/RECORD": ""}
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n{needs}"
+    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    path = pathlib.Path(folder) / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for place, text in files.items():
+            archive.writestr(place, text)
+    return path.name
+def build_wheel(folder, *_):
+    cli = {"warmup_course/cli.py": "import sys, torch, numpy\\nprint('handed over:', sys.argv[1:])"}
+    needs = ["torch", "numpy<3", "sphinx; extra == 'classroom'", "other; extra == 'test'"]
+    needs = "".join(f"Requires-Dist: {need}\\n" for need in needs) + "Provides-Extra: classroom\\n"
+    return wheel(folder, "warmup_course", "1", needs, **cli)
+build_editable = build_wheel
+"""
+
+
+@pytest.mark.slow
+def test_the_real_pip_bundles_and_installs_without_an_index(tmp_path: Path):
+    (tmp_path / "the course").mkdir()
+    course = Course(tmp_path / "the course")
+    shutil.rmtree(course.folder / "stand_ins")
+    (course.folder / "backend.py").write_text(BACKEND)
+    project = '[build-system]\nrequires = ["tool"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (course.folder / "pyproject.toml").write_text(project)
+    backend: dict[str, Any] = {}
+    exec(BACKEND, backend)
+    index, wheels = tmp_path / "index", tmp_path / "stick"
+    index.mkdir()
+    for each in ("torch 2.13.0", "numpy 2.4.6", "numpy 2.9", "tool 1", "sphinx 1", "other 1"):
+        backend["wheel"](index, *each.split())
+    status, said = course.start("bundle", str(wheels), PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
+    assert status == 0, said
+    bundled = ["numpy-2.4.6", "sphinx-1", "tool-1", "torch-2.13.0"]
+    assert sorted(path.name.split("-py3")[0] for path in wheels.iterdir()) == bundled
+    shutil.rmtree(index)
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+    for command in ("lab", "site"):
+        _, said = course.start("--wheels", str(wheels), command, **nowhere)
+        assert f"handed over: ['{command}']" in said, (course.folder / "install.log").read_text("utf-8")
+        installed = subprocess.run([course.folder / ".venv/bin/python", "-c", "import sphinx"], capture_output=True)
+        assert (installed.returncode == 0) == (command == "site")
 
 
 @pytest.mark.parametrize(
@@ -277,7 +373,10 @@ def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_sa
             f"import sys; sys.platform = 'linux'; {FREE.format(5e9)}",
             "Make 1.0 GB free and start again. With --torch cpu it needs 2 GB.",
         ),
-        ("import os; os.access = lambda path, mode: False", "is read-only, and .venv would be made in it."),
+        (
+            "import os; os.access = lambda path, mode: False",
+            "is read-only, and .venv and install.log would be made in it.",
+        ),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine: str, told: str):
@@ -290,7 +389,8 @@ def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine
 
 @pytest.mark.parametrize("word", ["labb", "--version", "", "--no-browser", "Lab", "03"])
 def test_unknown_command_is_refused_before_anything_is_made(course: Course, word: str):
-    known = "lab, restore, progress, doctor, run, test, refresh, evidence, bench"
+    known = "lab, restore, progress, class, handout, demo, slides, site, "
+    known += "doctor, run, test, refresh, evidence, bench, bundle"
     assert course.start(word) == (2, f"start.py: COMMAND must be one of {known}; got {word!r}\n")
     assert course.asked() == []
 
@@ -351,7 +451,7 @@ def test_help_lists_every_command_and_installs_nothing(course: Course, arguments
     status, said = course.start(*arguments)
     assert (status, course.asked()) == (0, [])
     commands = re.findall(r"^    (\w+)(?:  |$)", make_parser().format_help(), re.MULTILINE)
-    assert set(re.findall(r"^    python3 start\.py (\w+)", said, re.MULTILINE)) == set(commands)
+    assert set(re.findall(r"^    python3 start\.py (\w+)", said, re.MULTILINE)) == {*commands, "bundle"}
 
 
 def test_old_pythons_can_read_it():

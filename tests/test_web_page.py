@@ -86,6 +86,17 @@ def test_every_figure_says_what_it_shows(tmp_path: Path):
         "".join(outputs[3].data["text/plain"]),
     ]
     assert [image["alt"] for image in web_page(stored).select("img")] == alts
+    states = [output.metadata.get(normal_form.LAB) for output in outputs]  # of the lab that needs no kernel
+    assert [state and state["settings"]["warmup_steps"] for state in states] == [None, None, 5, None]
+
+
+@pytest.mark.parametrize("lesson", lesson_files.find(FOLDER), ids=lambda lesson: lesson.stem)
+def test_every_stored_figure_says_what_it_shows(lesson: Path):
+    outputs = [output for cell in lesson_files.read(lesson)["cells"] for output in cell.get("outputs", ())]
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert figures
+    for figure in figures:
+        assert len(figure["metadata"]["image/png"]["alt"].split()) > 4
 
 
 def test_the_words_of_a_figure_are_those_of_all_its_panels():

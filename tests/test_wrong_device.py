@@ -17,12 +17,14 @@ from torch import nn
 from warmup_course import TrainConfig, data, sweep, train
 from warmup_course.classroom import InsideLab, TrainingLab, begin
 from warmup_course.classroom.capstone import TASK, Budget
-from warmup_course.model import ConvNet, TinyTransformer
+from warmup_course.model import ConvNet, TinyGPT, TinyTransformer
 from warmup_course.probes import Probe, gradient_noise, gradient_norm, sharpness, update_size
-from warmup_course.training import squared_error
+from warmup_course.training import LOSSES, squared_error
 
 TRANSFORMER = {"data": "digit_tokens", "model": partial(TinyTransformer, layers=1, width=8)}
-MODELS: list[dict[str, Any]] = [{}, {"data": "waveforms", "model": ConvNet}, TRANSFORMER]
+TEXT = data.docstrings(tokens=8, train_rows=600, valid_rows=40)
+DECODER = {"data": TEXT, "model": partial(TinyGPT, tokens=8, layers=1, width=8)}
+MODELS: list[dict[str, Any]] = [{}, {"data": "waveforms", "model": ConvNet}, TRANSFORMER, DECODER]
 each_rule = pytest.mark.parametrize(
     "rule",
     [
@@ -33,7 +35,7 @@ each_rule = pytest.mark.parametrize(
     ],
     ids=lambda rule: f"{rule['optimizer']}-{rule['loss']}",
 )
-each_model = pytest.mark.parametrize("model", MODELS, ids=["MLP", "ConvNet", "TinyTransformer"])
+each_model = pytest.mark.parametrize("model", MODELS, ids=["MLP", "ConvNet", "TinyTransformer", "TinyGPT"])
 
 
 def short(**changes: Any) -> TrainConfig:
@@ -108,8 +110,7 @@ def test_it_computes_the_true_numbers(rule: dict[str, Any]):
 @pytest.mark.parametrize("name", data.DATASETS)
 def test_data_loaders(name: str):
     rows = data.load(name).to(torch.device("cuda"), torch.float32)
-    for loader in (rows.train_loader(100, seed=0), rows.valid_loader(100)):
-        assert all(x.is_cuda and y.is_cuda for x, y in loader)
+    assert all(x.is_cuda and y.is_cuda for x, y in rows.train_loader(100, seed=0))
 
 
 @pytest.mark.usefixtures("gpu")
@@ -132,9 +133,9 @@ def test_both_kinds_of_sweep(model: dict[str, Any], rule: dict[str, Any]):
 def test_probes(model: dict[str, Any]):
     config = short(**model)
     rows = config.load_data()
-    network, loss, x, y = config.make_model(), nn.functional.cross_entropy, rows.x_train[:50], rows.y_train[:50]
+    network, loss, x, y = config.make_model(), LOSSES["cross_entropy"], rows.x_train[:50], rows.y_train[:50]
     assert sharpness(network, loss, x, y, tolerance=0.1) > 0
-    assert gradient_norm(network, squared_error, x, y) > 0
+    assert gradient_norm(network, LOSSES["squared_error"], x, y) > 0
     assert gradient_noise(network, loss, x, y, batch_size=10, batches=3) > 0
     weights = list(network.parameters())
     assert update_size(weights, [w + 1 for w in weights]).rms == pytest.approx(1)

@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +26,43 @@ ROOT = PACKAGE.parent if IN_CLONE else Path.cwd()
 WORKSPACE = ROOT / ("workspace" if IN_CLONE else "warmup_course_workspace")
 BENCHMARKS = ROOT / "benchmarks"
 EVIDENCE = ROOT / "docs" / "evidence.csv"
-FIRST_LESSON = "00_start_here.ipynb"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     options = make_parser().parse_args(arguments)
-    earlier = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command leaves behind is cleared
     try:
         if not IN_CLONE and options.command in (test, refresh, evidence, bench):
             raise CommandError(f"{options.command.__name__} is for authors, and works in a clone of the course only")
-        status: int = options.command(options)
+        with stopped_once():
+            status: int = options.command(options)
     except (CommandError, OSError) as error:
         print(f"warmup-course: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("warmup-course: stopped", file=sys.stderr)
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
     return status
+
+
+@contextmanager
+def stopped_once() -> Iterator[None]:
+    """Ctrl-C or SIGTERM stops what is done here; a second one does not keep it from clearing away what it leaves."""
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _: object) -> None:
+        for each in earlier:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(143)
+
+    try:
+        for number, handler in earlier.items():
+            if handler is not signal.SIG_IGN:  # as in the background of a shell
+                signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -55,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         text = inspect.getdoc(command) or ""
         added: argparse.ArgumentParser = commands.add_parser(
-            command.__name__,
+            command.__name__.rstrip("_"),  # class is a word of Python's own
             help=text.partition("\n")[0],
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,6 +92,9 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(lab)
     command.add_argument("--no-browser", action="store_true", help="open no browser")
     command.add_argument("--port", type=port, metavar="N", help="usually 8888, or the next one that is free")
+    command.add_argument(
+        "--server", nargs=argparse.REMAINDER, metavar="COMMAND", help="what a hub starts instead, with its own options"
+    )
 
     command = add(restore)
     command.add_argument("lesson", metavar="LESSON", help="its number or name")
@@ -80,6 +103,34 @@ def make_parser() -> argparse.ArgumentParser:
     either = command.add_mutually_exclusive_group()
     either.add_argument("--csv", metavar="FILE", help="write all answers into a new file (- prints them)")
     either.add_argument("--reset", action="store_true", help="remove all answers, after asking")
+
+    command = add(class_)
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what progress --csv wrote, one a learner")
+    command.add_argument(
+        "--out", type=Path, default=Path("class.html"), metavar="PAGE", help="where the page goes (class.html)"
+    )
+
+    command = add(handout)
+    command.add_argument("lessons", **several)
+    command.add_argument("--answers", action="store_true", help="with what was measured, and the key")
+    command.add_argument("--out", type=folder, default=Path("handouts"), metavar="DIR", help="where (handouts/)")
+
+    command = add(demo)
+    command.add_argument("lab", nargs="?", metavar="LAB", help="its name; lists them if there is none")
+    command.add_argument("--no-browser", action="store_true", help="open no browser, print the address")
+
+    command = add(slides)
+    command.add_argument("lessons", **several)
+    command.add_argument("--out", type=folder, default=Path("slides"), metavar="DIR", help="where (slides/)")
+
+    command = add(site)
+    command.add_argument("--out", type=folder, default=Path("site"), metavar="DIR", help="where (site/)")
+    command.add_argument(
+        "--launch",
+        type=address,
+        metavar="URL",
+        help="what opens a lesson in Jupyter, with {lesson} for its name: each lesson gets a link to it",
+    )
 
     add(doctor)
 
@@ -97,6 +148,9 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", type=folder, default=ROOT / "executed", metavar="DIR", help="where the executed copies go (executed/)"
     )
+    command.add_argument("--jobs", type=count, metavar="N", help="how many run at once; by default, one on each core")
+    command.add_argument("--junit", type=file, metavar="FILE", help="write a JUnit file, with a case for each claim")
+    command.add_argument("--report", type=file, metavar="FILE", help="write a page (HTML) of what held and what failed")
 
     command = add(test)
     which = command.add_mutually_exclusive_group()
@@ -131,38 +185,62 @@ def folder(text: str) -> Path:
     return Path(text).resolve()
 
 
+def file(text: str) -> Path:
+    """A file to be written, whose folder need not be there yet."""
+    path = Path(text).resolve()
+    if not text or path.is_dir() or any(parent.exists() and not parent.is_dir() for parent in path.parents):
+        raise argparse.ArgumentTypeError(f"FILE must be a file in a folder; got {text!r}")
+    return path
+
+
+def address(text: str) -> str:
+    """An address on the web, of each lesson."""
+    if not (text.startswith(("https://", "http://")) and "{lesson}" in text):
+        raise argparse.ArgumentTypeError(f"URL must begin with https:// and have {{lesson}} in it; got {text!r}")
+    return text
+
+
+def count(text: str) -> int:
+    """A number from 1 on."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"N must be a whole number from 1 on; got {text!r}")
+    return int(text)
+
+
 def lab(options: argparse.Namespace) -> int:
     """Open the lessons in JupyterLab.
 
     Copies the lessons, without their outputs, into the folder workspace/ and opens them there. What you change stays:
     your copy of a lesson is never overwritten. Where no browser opens, follow the address that is printed.
-    The variable WARMUP_COURSE_WORKSPACE puts your copies into a folder of your choice, where the course is shared.
+    Where the course is shared and read-only, they go to warmup_course/ in your home folder; the variable
+    WARMUP_COURSE_WORKSPACE puts them into a folder of your choice.
 
     examples:
       warmup-course lab
       warmup-course lab --no-browser --port 8899
+      warmup-course lab --server jupyterhub-singleuser
     """
+    if options.server == []:
+        raise CommandError("--server needs a COMMAND, such as jupyterhub-singleuser")
     workspace = lesson_files.workspace(WORKSPACE)
     for line in lesson_files.fill_workspace(lesson_files.pages(LESSONS), workspace):
         print(line)
-    print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
-    command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={workspace}"]
-    command += [f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"]
+    loud = ["--log-level=ERROR", "--LabApp.log_level=ERROR"]
+    command = options.server or [sys.executable, "-P", "-m", "jupyterlab", *loud]
+    if not options.server:
+        print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
+        command += ["--no-browser"] * options.no_browser
+        if options.port is not None:
+            command += [f"--port={options.port}"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in many containers; Jupyter wants to be told
+            command += ["--allow-root"]
     # The lessons' models are small: a second thread costs more than it gains, above all on a busy machine.
-    for name, value in ONE_THREAD.items():
-        os.environ.setdefault(name, value)
-    # The settings there keep JupyterLab from asking for news and updates.
-    command += [f"--LabApp.app_settings_dir={PACKAGE / 'jupyterlab_settings'}", "--log-level=ERROR"]
-    command += ["--no-browser"] * options.no_browser
-    if options.port is not None:
-        command += [f"--port={options.port}"]
-    # Beside the user's own settings, not instead of them.
+    os.environ.update(ONE_THREAD | os.environ)
+    # With the settings there any server opens lesson 00. They stand beside the user's own, not instead of them.
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
         [str(PACKAGE / "jupyterlab_settings"), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     )
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in many containers; Jupyter wants to be told
-        command += ["--allow-root"]
-    return hand_over(command)
+    return hand_over(command, workspace)
 
 
 def restore(options: argparse.Namespace) -> int:
@@ -197,15 +275,14 @@ def progress(options: argparse.Namespace) -> int:
     from warmup_course.classroom.progress import as_text, summary
 
     try:
-        with warnings.catch_warnings(record=True, action="always", category=store.StoreWarning) as told:
-            if options.csv is not None:
-                write_answers(options.csv)
-            elif options.reset:
-                remove_answers()
-            else:
-                print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
-        for warning in told:
-            print(f"warmup-course: {warning.message}", file=sys.stderr)
+        if options.csv is not None:
+            write_answers(options.csv)
+        elif options.reset:
+            remove_answers()
+        else:
+            print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
+        for told in store.news():
+            print(f"warmup-course: {told}", file=sys.stderr)
     except (store.StoreError, ValueError) as error:  # the second: a quiz's file
         raise CommandError(str(error)) from error
     return 0
@@ -247,6 +324,118 @@ def remove_answers() -> None:
         print("Nothing is removed.")
 
 
+def class_(options: argparse.Namespace) -> int:
+    """For teachers: one page of a class's answers.
+
+    Merges the files that learners chose to hand in, each written by: warmup-course progress --csv answers.csv
+    Such a file holds answers and times, and no name. The page shows which predictions split the class, and which
+    questions went wrong, with which answer. A damaged file is named and skipped.
+
+    example:
+      warmup-course class answers/*.csv
+    """
+    from warmup_course.classroom import overview
+
+    learners, skipped = overview.merged(options.files)
+    for file, why in skipped.items():
+        print(f"Skipped: {file} {why}", file=sys.stderr)
+    if not learners:
+        raise CommandError("none of the files has answers")
+    if options.out.exists() and overview.MARK not in options.out.read_text("utf-8", errors="replace"):
+        raise CommandError(f"--out must be a new file, or an earlier page of this command; {options.out} is neither")
+    lesson_files.write(options.out, overview.page(learners, skipped))
+    print(f"{len(learners)} learners are in {options.out}.")
+    return 0
+
+
+def handout(options: argparse.Namespace) -> int:
+    """For teachers: two pages to print of each lesson.
+
+    The first has its predictions, with a line to write on; the second its figures, to be put into words, and its quiz.
+    They are PDF where there is a Chromium to print them, else HTML that a browser prints.
+
+    examples:
+      warmup-course handout 03
+      warmup-course handout 03 --answers
+    """
+    from warmup_course.authoring.handout import write_handout
+
+    for lesson in lesson_files.find(LESSONS, options.lessons):
+        print(write_handout(lesson, options.out, options.answers))
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """For teachers: one lab alone, as large as the browser's window.
+
+    The lab is that of its lesson, with the moments that are prepared for it: n shows the next one's question and hides
+    the result, h shows it, ? lists all keys. Without LAB, lists the labs.
+
+    examples:
+      warmup-course demo
+      warmup-course demo schedule
+    """
+    from warmup_course import moments
+    from warmup_course.authoring.demo import page_of, prepare
+
+    labs = moments.load()
+    if options.lab is None:
+        print("\n".join(f"{name:<12}{lab['lesson'][:2]}  {lab['goal']}" for name, lab in labs.items()))
+        return 0
+    if options.lab not in labs:
+        raise CommandError(f"LAB must be one of {', '.join(labs)}; got {options.lab!r}")
+    place = lesson_files.workspace(WORKSPACE) / "demo"
+    if page := page_of(options.lab, LESSONS):
+        path = place / f"{options.lab}.html"
+        lesson_files.write(path, page)
+        print(path.as_uri())
+        if not options.no_browser:
+            webbrowser.open(path.as_uri())
+        return 0
+    if find_spec("voila") is None:
+        raise CommandError(
+            "Voila shows a lab that needs a kernel: python3 start.py demo, or pip install -e .[classroom]"
+        )
+    command = prepare(options.lab, LESSONS, place) + ["--no-browser"] * options.no_browser
+    print("Voila starts. Ctrl-C here ends it.", flush=True)
+    os.environ.update(ONE_THREAD | os.environ)
+    return hand_over(command, place)
+
+
+def slides(options: argparse.Namespace) -> int:
+    """For teachers: slides of each lesson, for the browser.
+
+    A prediction's answer, and what a figure says, comes with the next key. Each lesson is one HTML file, which needs no
+    network and no kernel.
+
+    examples:
+      warmup-course slides 03
+    """
+    from warmup_course.authoring.slides import write_slides
+
+    for lesson in lesson_files.find(LESSONS, options.lessons):
+        print(write_slides(lesson, options.out))
+    return 0
+
+
+def site(options: argparse.Namespace) -> int:
+    """Make web pages of the lessons.
+
+    All lessons as they are stored, the glossary, the evidence and the teacher's guide, for any web server and for
+    phones, with a search. The labs that compute in the browser move there, predictions and quizzes are answered there,
+    and answers stay in the reader's browser. The pages ask nothing of other servers.
+
+    examples:
+      warmup-course site
+      warmup-course site --out public --launch https://mybinder.org/v2/gh/ORG/REPO/main?labpath=notebooks/{lesson}.ipynb
+    """
+    from warmup_course.authoring.site import build
+
+    build(options.out, options.launch)
+    print(f"The pages are in {options.out}: {options.out / 'index.html'}")
+    return 0
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Look for what keeps the course from running here.
 
@@ -270,37 +459,55 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Execute lessons and say which cells fail.
+    """Execute lessons and say which cells fail and which claims do not hold.
 
-    Executes the lessons with papermill, as many at a time as there are cores, and stores the executed copies. At other
-    than its standard parameters a lesson shows claims that do not hold, and goes on; its line says how many.
-    Exit status: 0 if all ran to their end, 1 if a cell failed.
+    Executes the lessons with papermill, several at a time, and stores the executed copies. A claim that does not hold
+    is a failure, at any seed; the lesson goes on. At other numbers than the standard ones, for which it was not made,
+    it is shown and counted only. Ctrl-C ends it; what has ended by then is in the reports.
+    Exit status: 0 if all lessons passed, 1 if a cell failed or a claim does not hold.
 
     examples:
       warmup-course run
       warmup-course run 00 03 -p device cpu -p seed 3
       warmup-course run 03 -p device cuda --out on_gpu
+      warmup-course run --jobs 4 --junit junit.xml --report report.html
     """
+    from warmup_course.authoring import reports
+
     if options.out == LESSONS.resolve():
         raise CommandError("--out must not be the folder of the lessons themselves; refresh is the command for that")
     parameters = {name: parse_value(value) for name, value in options.parameters}
     lessons = lesson_files.find(LESSONS, options.lessons)
-    at_once = min(cores(), len(lessons))
+    at_once = min(options.jobs or cores(), len(lessons))
+    begun = datetime.now(UTC)
+    nothing: lesson_files.Notebook = {"cells": []}  # not what an earlier run may have left in the folder
+    ended = {lesson: Execution(lesson, 0.0, nothing, "stopped before its end") for lesson in lessons}
     executions = execute_all(lessons, parameters, options.out, at_once)
+    for path in filter(None, (options.junit, options.report)):
+        reports.check_place(path)
     print(f"Running {', '.join(lesson.stem for lesson in lessons)}; {at_once} at once.", flush=True)
-    failed = 0
-    for ended in executions:
-        failed += report(ended, f"ok, but {ended.unheld} of its claims do not hold" if ended.unheld else "ok")
-    print(f"{len(lessons) - failed} of {len(lessons)} lessons ran; they are in {options.out}")
-    return 1 if failed else 0
+    try:
+        for execution in executions:
+            ended[execution.lesson] = execution
+            tell(execution, "ok")
+    finally:
+        executions.close()
+        found = list(ended.values())
+        if options.junit:
+            reports.junit(found, parameters, begun, options.out, options.junit)
+        if options.report:
+            reports.page(found, parameters, begun, options.out, options.report)
+    passed = sum(not execution.failed for execution in found)
+    print(f"{passed} of {len(lessons)} lessons passed, {reports.counted(found)}. Executed copies: {options.out}")
+    return 0 if passed == len(lessons) else 1
 
 
 def refresh(options: argparse.Namespace) -> int:
     """For authors: execute the stored lessons anew.
 
     Executes notebooks/ on the CPU and stores the outputs without times, widget state and the like, so that a second run
-    changes nothing. A lesson with a failing cell is reported and stays as it was.
-    Exit status: 0 if all ran to their end, 1 if a cell failed.
+    changes nothing. A lesson that fails is reported and stays as it was.
+    Exit status: 0 if all passed, 1 if a cell failed or a claim does not hold.
 
     examples:
       warmup-course refresh
@@ -310,23 +517,34 @@ def refresh(options: argparse.Namespace) -> int:
 
     os.environ.update(ONE_CORE | {variables.DEVICE: "cpu"})
     failed = 0
-    for ended in execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores()):
-        changed = ended.notebook is not None and normal_form.refresh(ended.notebook, ended.lesson)
-        failed += report(ended, "changed" if changed else "as it was")
+    with closing(execute_all(lesson_files.find(LESSONS, options.lessons), {}, at_once=cores())) as executions:
+        for ended in executions:
+            passed = ended.notebook is not None and not ended.failed
+            changed = passed and normal_form.refresh(ended.notebook or {}, ended.lesson)
+            tell(ended, "changed" if changed else "as it was")
+            failed += not passed
     return 1 if failed else 0
 
 
-def report(ended: Execution, result: str) -> bool:
-    """Print a line about a lesson's execution; whether it failed."""
-    print(f"{ended.lesson.stem:<28}{ended.seconds:6.1f} s  {ended.error or result}", flush=True)
-    return ended.error is not None
+def tell(ended: Execution, result: str) -> None:
+    """Print a line about a lesson's execution, above the lines of those that are running."""
+    from tqdm import tqdm
+
+    from warmup_course.authoring.reports import counted, told
+
+    claims = f", {counted([ended])}" if ended.claims else ""
+    said = ended.error or f"{'FAILED' if ended.failed else result}{claims}"
+    lines = [f"{ended.lesson.stem:<28}{ended.seconds:6.1f} s  {said}"]
+    lines += [f"{'':<28}          {told(claim)}" for claim in ended.unheld]
+    tqdm.write("\n".join(lines))
+    sys.stdout.flush()
 
 
 def parse_value(text: str) -> bool | int | float | str | None:
     """A parameter's value as papermill's own command reads it.
 
-    >>> [parse_value(text) for text in ("True", "3", "1e-2", "None", "cpu")]
-    [True, 3, 0.01, None, 'cpu']
+    >>> [parse_value(text) for text in ("True", "False", "3", "1e-2", "None", "cpu")]
+    [True, False, 3, 0.01, None, 'cpu']
     """
     words = {"True": True, "False": False, "None": None}
     if text in words:
@@ -415,10 +633,11 @@ def bench(options: argparse.Namespace) -> int:
     return max(subprocess.run([sys.executable, scripts[name]]).returncode for name in names)
 
 
-def hand_over(command: list[str]) -> int:
-    """Become the command; on Windows, where that is not possible, wait for it."""
+def hand_over(command: list[str], folder: Path) -> int:
+    """Become the command, in this folder; on Windows, where that is not possible, wait for it."""
+    os.chdir(folder)
     if sys.platform != "win32":
-        os.execv(command[0], command)
+        os.execvp(command[0], command)
     process = subprocess.Popen(command)
     while True:
         try:

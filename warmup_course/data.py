@@ -1,5 +1,6 @@
 """The course's data sets: offline, split first, then standardised with the training rows' statistics only."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,13 +24,14 @@ class Dataset:
 
     Attributes:
         x_train, x_valid: float32 inputs, (rows, features) or (rows, tokens, features), standardised: each feature has
-            mean 0 and variance 1 over the *training* rows (a constant feature is left at 0).
-        y_train, y_valid: int64 class labels, (rows,).
+            mean 0 and variance 1 over the *training* rows (a constant feature is left at 0). Or a text: the numbers of
+            its tokens, int64, (rows, tokens).
+        y_train, y_valid: int64 class labels, (rows,), or one for each token, (rows, tokens).
         n_classes: the number of classes.
 
     Raises:
-        ValueError: for inputs that are no floating-point tensors or not finite, labels that are not one whole number
-            below n_classes for each row of inputs, or a split without rows.
+        ValueError: for inputs that are neither finite floating-point numbers nor the numbers of tokens, labels that are
+            not one whole number below n_classes for each row of inputs, or each of its tokens, or a split without rows.
     """
 
     name: str
@@ -44,24 +46,26 @@ class Dataset:
         whole_number("n_classes", self.n_classes, 1)
         for split in ("train", "valid"):
             x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
-            _inputs(f"x_{split}", x)
-            _labels(f"y_{split}", y, len(x), self.n_classes)
+            is_text = isinstance(x, Tensor) and x.dtype == torch.int64
+            (_tokens if is_text else _inputs)(f"x_{split}", x)
+            _labels(f"y_{split}", y, x, self.n_classes)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Dataset":
-        """The same rows on ``device`` with inputs of ``dtype``, torch.float32 or torch.float64.
+        """The same rows on ``device`` with inputs of ``dtype``, torch.float32 or torch.float64; tokens stay int64.
 
         Raises:
             ValueError: for another dtype, or what is no torch.device.
         """
         instance("device", device, torch.device, "a torch.device")
         one_of("dtype", dtype, (torch.float32, torch.float64))
-        if (self.x_train.device, self.x_train.dtype) == (device, dtype) == (self.x_valid.device, self.x_valid.dtype):
+        inputs = [x.to(device, dtype if x.is_floating_point() else x.dtype) for x in (self.x_train, self.x_valid)]
+        if inputs[0] is self.x_train and inputs[1] is self.x_valid:
             return self
         return replace(
             self,
-            x_train=self.x_train.to(device, dtype),
+            x_train=inputs[0],
             y_train=self.y_train.to(device),
-            x_valid=self.x_valid.to(device, dtype),
+            x_valid=inputs[1],
             y_valid=self.y_valid.to(device),
         )
 
@@ -83,15 +87,6 @@ class Dataset:
             generator=torch.Generator(),  # else each epoch would draw from the global random state
         )
 
-    def valid_loader(self, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
-        """A DataLoader over the validation rows, in their order.
-
-        Raises:
-            ValueError: for a batch_size below 1.
-        """
-        batch_size = whole_number("batch_size", batch_size, 1)
-        return DataLoader(TensorDataset(self.x_valid, self.y_valid), batch_size, generator=torch.Generator())
-
 
 def _inputs(name: str, x: Any) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2 or not x.numel():
@@ -100,10 +95,18 @@ def _inputs(name: str, x: Any) -> None:
         raise refused(name, "finite throughout", x)
 
 
-def _labels(name: str, y: Any, rows: int, n_classes: int) -> None:
-    of_rows = isinstance(y, Tensor) and y.dtype == torch.int64 and y.shape == (rows,)
-    if not of_rows or y.min() < 0 or y.max() >= n_classes:
-        raise refused(name, f"an int64 tensor of {rows} labels from 0 to n_classes - 1 = {n_classes - 1}", y)
+def _tokens(name: str, x: Tensor) -> None:
+    if x.dim() != 2 or not x.numel() or x.min() < 0:
+        raise refused(name, "a tensor (rows, features) of floating-point numbers, or tokens (rows, tokens) from 0", x)
+
+
+def _labels(name: str, y: Any, x: Tensor, n_classes: int) -> None:
+    shapes, what = [x.shape[:1]], f"{len(x)} labels"
+    if x.dim() > 2 or not x.is_floating_point():
+        shapes, what = [*shapes, x.shape[:2]], f"{what}, or one for each token,"
+    fits = isinstance(y, Tensor) and y.dtype == torch.int64 and y.shape in shapes
+    if not fits or y.min() < 0 or y.max() >= n_classes:
+        raise refused(name, f"an int64 tensor of {what} from 0 to n_classes - 1 = {n_classes - 1}", y)
 
 
 def batch_order(rows: int, batch_size: int, seed: int) -> BatchSampler:
@@ -240,6 +243,48 @@ def waveforms_held_out() -> Dataset:
     return _standardised("waveforms_held_out", waves(960, seed=0), waves(960, seed=2))
 
 
+SYMBOLS = "\n" + "".join(map(chr, range(32, 127)))  # the new line, and what ASCII can print
+DOCSTRINGS = Path(__file__).with_name("docstrings.txt.gz")
+
+
+@cache
+def _text() -> Tensor:
+    """The place in SYMBOLS of each character of the docstrings."""
+    place = torch.zeros(128, dtype=torch.int64)
+    place[list(SYMBOLS.encode())] = torch.arange(len(SYMBOLS))
+    return place[torch.tensor(np.frombuffer(gzip.decompress(DOCSTRINGS.read_bytes()), np.uint8).astype(np.int64))]
+
+
+def docstrings(tokens: int = 32, train_rows: int = 2048, valid_rows: int = 256) -> Dataset:
+    """English text, character by character: the label of each token is the character that comes after it.
+
+    A row is a piece of the text, a token a place in ``SYMBOLS``. The last rows of the text validate; those that train
+    stand at equal distances in all that comes before. The text is docstrings of Python 3.11.7's standard library
+    (copyright Python Software Foundation; its licence is in docstrings_licence.txt), as
+    warmup_course.authoring.docstrings collected them: the same on every Python.
+
+    Args:
+        tokens: the length of a row.
+        train_rows, valid_rows: how many there are.
+
+    Raises:
+        ValueError: for a number below 1, or more than the 550,000 characters have.
+
+    >>> text = docstrings()
+    >>> "".join(SYMBOLS[token] for token in text.x_train[0]), SYMBOLS[text.y_train[0, -1]]
+    ('Return True if func is a decorat', 'e')
+    """
+    text = _text()
+    whole_number("tokens", tokens, 1, (len(text) - 1) // 2)
+    most = (len(text) - 1) // tokens
+    whole_number("valid_rows", valid_rows, 1, most - 1)
+    whole_number("train_rows", train_rows, 1, most - valid_rows)
+    x, y = (text[start:][: most * tokens].view(most, tokens) for start in (0, 1))
+    train = torch.arange(train_rows) * ((most - valid_rows) // train_rows)
+    valid = slice(most - valid_rows, most)
+    return Dataset("docstrings", x[train], y[train], x[valid], y[valid], len(SYMBOLS))
+
+
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "tabular": tabular,
     "imbalanced": imbalanced,
@@ -247,11 +292,12 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "digit_tokens": digit_tokens,
     "waveforms": waveforms,
     "waveforms_held_out": waveforms_held_out,
+    "docstrings": docstrings,
 }
 
 
-def load(name: str) -> Dataset:
-    """The data set called ``name``: one of DATASETS.
+def load(data: Dataset | str) -> Dataset:
+    """The data set of that name in DATASETS; a data set itself is given back.
 
     Raises:
         ValueError: for another name.
@@ -259,5 +305,7 @@ def load(name: str) -> Dataset:
     >>> load("digits").x_train.shape
     torch.Size([1437, 64])
     """
-    one_of("data", name, DATASETS)
-    return DATASETS[name]()
+    if isinstance(data, Dataset):
+        return data
+    one_of("data", data, DATASETS)
+    return DATASETS[data]()

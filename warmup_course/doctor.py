@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +20,8 @@ from tempfile import TemporaryFile
 import torch
 
 from warmup_course import variables
-from warmup_course.lesson_files import IN_CLONE, PACKAGE
+from warmup_course.device import resolve_device
+from warmup_course.lesson_files import IN_CLONE, PACKAGE, chosen
 
 LEAST_MEMORY = 1.5  # GB; a kernel whose sweep is shared among two processes took up to 0.8 GB
 LEAST_DISK = 0.1  # GB; the executed lessons took up to 2 MB each
@@ -50,10 +52,7 @@ class Finding:
 
 def examine(workspace: Path) -> Iterator[Finding]:
     """The findings of all checks, one by one; the learner's copies are usually in ``workspace``."""
-
-    def copies() -> Path:
-        return variables.folder_from(variables.WORKSPACE) or workspace
-
+    copies = partial(chosen, workspace)
     checks: list[Callable[[], Finding]] = [
         *(python, packages, kernel, front_ends, gpu),
         lambda: writable("your copies of the lessons", copies, variables.WORKSPACE),
@@ -70,7 +69,7 @@ def examine(workspace: Path) -> Iterator[Finding]:
 def python() -> Finding:
     from packaging.specifiers import SpecifierSet  # JupyterLab itself needs packaging
 
-    here, (supported, _) = platform.python_version(), _requirements()
+    here, (supported, _) = platform.python_version(), requirements()
     if not SpecifierSet(supported).contains(here, prereleases=True):
         mend = "start the course with one of these, as in: python3.12 start.py lab"
         return Finding(False, f"this is Python {here}, and the course needs {supported}", mend)
@@ -81,7 +80,7 @@ def packages() -> Finding:
     """Those that the course names, against its ranges. constraints.txt has one choice among these, and others do."""
     from packaging.requirements import Requirement
 
-    needed = [Requirement(text) for text in _requirements()[1]]
+    needed = [Requirement(text) for text in requirements()[1]]
     needed = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
     wrong = {}
     for one in needed:
@@ -133,7 +132,11 @@ def front_ends() -> Finding:
 
 
 def gpu() -> Finding:
-    """The course needs none, so one that lies idle is no fault."""
+    """The course needs none, so one that lies idle is no fault; one that is asked for must be there."""
+    try:
+        resolve_device()
+    except ValueError as error:
+        return Finding(False, str(error), f"unset {variables.DEVICE}, or set it to cpu")
     with warnings.catch_warnings(action="ignore"):  # torch's, of an old driver
         if torch.cuda.is_available():
             return Finding(True, f"torch {torch.__version__} sees a GPU: {torch.cuda.get_device_name()}")
@@ -168,13 +171,12 @@ def answers() -> Finding:
         return finding
     try:
         store.need_locks(_nearest(store.home()))
-        with warnings.catch_warnings(record=True, action="always", category=store.StoreWarning) as told:
-            count = len(store.events())
+        count = len(store.events())
         if store.path().exists() and not os.access(store.path(), os.W_OK):
             return Finding(False, f"{store.path()} cannot be changed", f"make it your own, or set {variables.HOME}")
     except store.StoreError as error:
         return Finding(False, error.problem, error.advice)
-    return Finding(True, " ".join([f"{finding.found}: {count} so far.", *(str(warning.message) for warning in told)]))
+    return Finding(True, " ".join([f"{finding.found}: {count} so far.", *store.news()]))
 
 
 def disk(copies: Callable[[], Path]) -> Finding:
@@ -230,7 +232,7 @@ def pip(*words: str) -> str:
     return " ".join([f'"{sys.executable}" -m pip install', *quoted])
 
 
-def _requirements() -> tuple[str, list[str]]:
+def requirements() -> tuple[str, list[str]]:
     """The Pythons and packages that the course needs; in a clone, not those at the time it was installed."""
     if IN_CLONE:
         project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]

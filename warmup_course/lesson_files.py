@@ -1,6 +1,7 @@
 """The lessons' files, and the learner's copies of them. A notebook is a JSON file: nothing more is needed here."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import count
@@ -101,15 +102,24 @@ def without_outputs(lesson: Path) -> str:
     return as_text(notebook)
 
 
+def chosen(usual: Path) -> Path:
+    """The folder of the learner's copies: $WARMUP_COURSE_WORKSPACE, or else the usual one.
+
+    Where that one is read-only, as in a shared clone, it is one in the learner's home.
+    """
+    may_write = os.access(usual if usual.exists() else usual.parent, os.W_OK)
+    return variables.folder_from(variables.WORKSPACE) or (usual if may_write else Path.home() / "warmup_course")
+
+
 def workspace(usual: Path) -> Path:
-    """The folder of the learner's copies, which can be written to: $WARMUP_COURSE_WORKSPACE, or else the usual one.
+    """The folder of the learner's copies, made where it is missing.
 
     Raises:
         CommandError: if it cannot be written to, or the variable is a relative path.
     """
     folder = usual
     try:
-        folder = variables.folder_from(variables.WORKSPACE) or usual
+        folder = chosen(usual)
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass

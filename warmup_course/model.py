@@ -1,17 +1,19 @@
-"""The course's models: a multilayer perceptron, a small transformer, a convolutional network.
+"""The course's models: a multilayer perceptron, two small transformers, a convolutional network.
 
 They draw from torch's global generator.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warmup_course.arguments import MOST_SIZE, elements, one_of, positive_number, whole_number
+from warmup_course.arguments import MOST_SIZE, elements, one_of, positive_number, refused, whole_number
+from warmup_course.data import Dataset, load
 
 Init = Literal["he", "xavier", "torch"]
 Norm = Literal["pre", "post"]
@@ -66,6 +68,25 @@ class MLP(nn.Sequential):
                 with torch.no_grad():
                     layer.weight.mul_(gain)
 
+    @classmethod
+    def for_data(
+        cls, data: Dataset | str, hidden: Sequence[int] = (64, 64), init: Init = "he", gain: float = 1.0
+    ) -> Self:
+        """One with as many inputs and outputs as the data set, or the one of that name, has features and classes.
+
+        Raises:
+            ValueError: as MLP does, or for data whose inputs are not (rows, features) of numbers.
+
+        >>> MLP.for_data("waveforms", hidden=[])
+        MLP(
+          (0): Linear(in_features=32, out_features=4, bias=True)
+        )
+        """
+        data = load(data)
+        if data.x_train.dim() != 2 or not data.x_train.is_floating_point():
+            raise refused("data", "a data set whose inputs are numbers, (rows, features)", data.name)
+        return cls(data.x_train.shape[1], data.n_classes, hidden, init, gain)
+
     def __getitem__(self, index: int | slice) -> nn.Module:
         # nn.Sequential would make a slice of it with this class's constructor, which takes widths.
         return nn.Sequential(*self)[index]
@@ -104,11 +125,8 @@ class TinyTransformer(nn.Module):
         feedforward: int = 64,
     ) -> None:
         super().__init__()
-        one_of("norm", norm, get_args(Norm))
         _check_sizes(token_features=token_features, tokens=tokens, out_features=out_features)
-        _check_sizes(layers=layers, width=width, heads=heads, feedforward=feedforward)
-        if width % heads:
-            raise ValueError(f"width must be a multiple of heads = {heads}, got {width}")
+        _check_transformer(norm, layers, width, heads, feedforward)
         self.embed = nn.Linear(token_features, width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
         self.blocks = nn.ModuleList(_Block(norm, width, heads, feedforward) for _ in range(layers))
@@ -120,6 +138,53 @@ class TinyTransformer(nn.Module):
         for block in self.blocks:
             h = block(h)
         return self.head(self.final_norm(h).mean(dim=1))
+
+
+class TinyGPT(nn.Module):
+    """A transformer decoder: at each token of a text, the logits of the token that comes next.
+
+    (batch, tokens) of int64 -> (batch, tokens, symbols). A token sees itself and those before it, so one text of n
+    tokens is n exercises at once. The blocks are TinyTransformer's; embeddings are normal with standard deviation 0.02,
+    as in GPT-2. No dropout.
+
+    Args:
+        norm: "pre" or "post", as in TinyTransformer.
+        symbols: how many different tokens there are, numbered from 0; the vocabulary.
+        tokens: the greatest length of a text; a shorter one may be given.
+        layers, width, heads, feedforward: as in TinyTransformer.
+
+    Raises:
+        ValueError: for an unknown norm, a size below 1, or a width that the heads do not divide.
+
+    >>> TinyGPT(symbols=96, tokens=32)(torch.zeros(5, 32, dtype=torch.int64)).shape
+    torch.Size([5, 32, 96])
+    """
+
+    def __init__(
+        self,
+        norm: Norm = "pre",
+        symbols: int = 96,
+        tokens: int = 32,
+        layers: int = 2,
+        width: int = 32,
+        heads: int = 4,
+        feedforward: int = 128,
+    ) -> None:
+        super().__init__()
+        _check_sizes(symbols=symbols, tokens=tokens)
+        _check_transformer(norm, layers, width, heads, feedforward)
+        self.embed = nn.Embedding(symbols, width)
+        nn.init.normal_(self.embed.weight, std=0.02)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.blocks = nn.ModuleList(_Block(norm, width, heads, feedforward, causal=True) for _ in range(layers))
+        self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
+        self.head = nn.Linear(width, symbols)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.embed(x) + self.position[: x.shape[-1]]
+        for block in self.blocks:
+            h = block(h)
+        return self.head(self.final_norm(h))
 
 
 class ConvNet(nn.Sequential):
@@ -162,12 +227,19 @@ def _check_sizes(**sizes: int) -> None:
         whole_number(name, size, 1, MOST_SIZE)
 
 
+def _check_transformer(norm: Norm, layers: int, width: int, heads: int, feedforward: int) -> None:
+    one_of("norm", norm, get_args(Norm))
+    _check_sizes(layers=layers, width=width, heads=heads, feedforward=feedforward)
+    if width % heads:
+        raise ValueError(f"width must be a multiple of heads = {heads}, got {width}")
+
+
 class _Block(nn.Module):
-    def __init__(self, norm: Norm, width: int, heads: int, feedforward: int) -> None:
+    def __init__(self, norm: Norm, width: int, heads: int, feedforward: int, causal: bool = False) -> None:
         super().__init__()
         self.pre = norm == "pre"
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = _SelfAttention(width, heads)
+        self.attention = _SelfAttention(width, heads, causal)
         self.feedforward = nn.Sequential(nn.Linear(width, feedforward), nn.ReLU(), nn.Linear(feedforward, width))
 
     def forward(self, h: Tensor) -> Tensor:
@@ -181,9 +253,9 @@ class _Block(nn.Module):
 class _SelfAttention(nn.Module):
     """Multi-head attention in plain operations: fused kernels have no double backward, which sharpness needs."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.query_key_value = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.query_key_value.weight)
@@ -192,5 +264,8 @@ class _SelfAttention(nn.Module):
         qkv = self.query_key_value(h).unflatten(-1, (3, self.heads, -1))
         q, k, v = (part.transpose(-3, -2) for part in qkv.unbind(dim=-3))  # (batch, heads, tokens, width / heads)
         # (keys, queries): for so few tokens, softmax along the last dimension is three times as slow
-        weights = F.softmax(k @ q.mT / q.shape[-1] ** 0.5, dim=-2)
+        scores = k @ q.mT / q.shape[-1] ** 0.5
+        if self.causal:  # no key comes after its query
+            scores = scores + scores.new_full(scores.shape[-2:], -math.inf).tril(-1)
+        weights = F.softmax(scores, dim=-2)
         return self.out((weights.mT @ v).transpose(-3, -2).flatten(-2))

@@ -26,6 +26,7 @@ def sharpness(
     x: Tensor,
     y: Tensor,
     *,
+    preconditioner: Iterable[Tensor] | None = None,
     tolerance: float = 1e-3,
     max_rounds: int = 200,
     seed: int = 0,
@@ -35,6 +36,12 @@ def sharpness(
     Gradient descent on a bowl of this curvature arrives where LR < 2 / sharpness. That limit is for plain gradient
     descent on these rows; momentum and Adam have other limits.
 
+    An optimizer that divides each weight's step by a number of its own, P, is plain descent in weights stretched by the
+    root of P. Their Hessian is P^(-1/2) H P^(-1/2), with the eigenvalues of P^(-1) H. With a ``preconditioner`` the
+    result is the largest of these, the preconditioned sharpness. For Adam P is (1 - beta1^t) (sqrt(v_hat) + eps) at its
+    update t = 1, 2, ..., and the limit is 2 (1 + beta1) / ((1 - beta1) LR), or 38 / LR at beta1 = 0.9 (Cohen et al.
+    2022, arXiv 2207.14484).
+
     Found by the Lanczos method (Golub & Van Loan, Matrix Computations, chapter 10) from products of Hessian and
     direction, each of which is one differentiation of the gradient. Power iteration would find the eigenvalue of
     largest size, which at a saddle may be negative.
@@ -42,18 +49,19 @@ def sharpness(
     Args:
         model: frozen weights (requires_grad is False) do not count.
         x, y: the rows that the loss is the mean over, (rows, ...) inputs and (rows,) labels.
+        preconditioner: P, one tensor of positive numbers for each tensor of trainable weights, in their order.
         tolerance: stops when an eigenvalue is certain to lie within this share of the value. The value is mostly far
             closer, unless many eigenvalues crowd together just below the largest.
         max_rounds: products of Hessian and direction at most.
         seed: fixes the direction to start from.
 
     Returns:
-        In units of the loss per squared weight; nan where the numbers overflow. Where max_rounds are too few there is a
-        RuntimeWarning, and the value is a lower bound.
+        In units of the loss per squared weight, divided by those of P; nan where the numbers overflow. Where max_rounds
+        are too few there is a RuntimeWarning, and the value is a lower bound.
 
     Raises:
-        ValueError: for a tolerance that is not positive, max_rounds below 1, rows that do not fit together, or a model
-            or loss_function that is none.
+        ValueError: for a tolerance that is not positive, max_rounds below 1, rows that do not fit together, a
+            preconditioner that is not positive or does not fit the weights, or a model or loss_function that is none.
 
     The curvature of x^2 - 3 y^2 is 2 along x and -6 along y:
 
@@ -61,12 +69,16 @@ def sharpness(
     >>> saddle = lambda outputs, y: weights.weight[0, 0] ** 2 - 3 * weights.weight[0, 1] ** 2
     >>> round(sharpness(weights, saddle, torch.zeros(1, 2), torch.zeros(1)), 4)
     2.0
+    >>> halved = [torch.tensor([[0.5, 1.0]])]
+    >>> round(sharpness(weights, saddle, torch.zeros(1, 2), torch.zeros(1), preconditioner=halved), 4)
+    4.0
     """
     positive_number("tolerance", tolerance)
     max_rounds = whole_number("max_rounds", max_rounds, 1)
     generator = torch.Generator().manual_seed(whole_number("seed", seed, 0, MOST_SEED))
     gradient = _gradient(model, loss_function, x, y, create_graph=True)
     weights = _weights(model)
+    stretch = 1.0 if preconditioner is None else _positive_like(weights, preconditioner).rsqrt()
 
     # In the basis of directions that the rounds make, the Hessian is tridiagonal.
     on_diagonal: list[float] = []
@@ -74,8 +86,9 @@ def sharpness(
     direction = torch.randn(len(gradient), generator=generator, dtype=torch.float64).to(gradient.device)
     direction, previous = direction / direction.norm(), torch.zeros_like(direction)
     for _ in range(max_rounds):
-        product = _vector(
-            torch.autograd.grad(gradient, weights, direction.to(gradient), retain_graph=True, materialize_grads=True)
+        along = (stretch * direction).to(gradient)
+        product = stretch * _vector(
+            torch.autograd.grad(gradient, weights, along, retain_graph=True, materialize_grads=True)
         )
         on_diagonal.append((product @ direction).item())
         product -= on_diagonal[-1] * direction + (beside_it[-1] if beside_it else 0) * previous
@@ -269,6 +282,18 @@ def _tensors(name: str, tensors: Iterable[Tensor]) -> list[Tensor]:
     for tensor in found:
         instance(name, tensor, Tensor, "a list of tensors")
     return found
+
+
+def _positive_like(weights: list[Tensor], preconditioner: Iterable[Tensor]) -> Tensor:
+    """The preconditioner as one vector."""
+    given = _tensors("preconditioner", preconditioner)
+    shapes = [[tuple(t.shape) for t in tensors] for tensors in (given, weights)]
+    if shapes[0] != shapes[1]:
+        raise refused("preconditioner", f"tensors of the shapes {shapes[1]}", shapes[0])
+    vector = _vector(given)
+    if not bool((vector > 0).all()) or not bool(vector.isfinite().all()):
+        raise refused("preconditioner", "positive and finite", given)
+    return vector
 
 
 def _check_model(model: nn.Module) -> None:

@@ -6,6 +6,7 @@ takes any module. ``kind_of_stack`` chooses.
 
 import math
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -38,7 +39,7 @@ class Stack(Protocol):
         """Make one update of each run.
 
         Args:
-            x, y: a batch for each seed, (seeds, rows, ...) and (seeds, rows).
+            x, y: a batch for each seed, (seeds, rows, ...) and (seeds, rows) or (seeds, rows, tokens).
             lr: the LR of each run, (runs,).
 
         Returns:
@@ -48,19 +49,17 @@ class Stack(Protocol):
     def evaluate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy of each run, (runs,), over rows (rows, ...) that all of them see."""
 
+    def models(self) -> list[nn.Module]:
+        """Each run's model as it is now, a copy."""
+
 
 def kind_of_stack(model: nn.Module, data: Dataset) -> "type[StackedMLP] | type[StackedModule]":
-    """The kind that trains this model fastest."""
-    return StackedMLP if is_plain_mlp(model, data) else StackedModule
-
-
-def is_plain_mlp(model: nn.Module, data: Dataset) -> bool:
-    """Whether the model is linear layers with ReLU between them and nothing else, and fits the data."""
+    """The kind that trains this model fastest: StackedMLP for linear layers with ReLU between them and nothing else."""
     layers = list(model.children())
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     trained = [p for layer in linear for p in (layer.weight, layer.bias) if p is not None and p.requires_grad]
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return (
+    is_plain_mlp = (
         type(model) in (MLP, nn.Sequential)
         and list(map(type, layers)) == [nn.Linear, nn.ReLU] * (len(linear) - 1) + [nn.Linear]
         and len(set(trained)) == 2 * len(linear)  # nothing is frozen or shared
@@ -68,6 +67,7 @@ def is_plain_mlp(model: nn.Module, data: Dataset) -> bool:
         and data.x_train.shape[1:] == (linear[0].in_features,)
         and data.n_classes <= linear[-1].out_features
     )
+    return StackedMLP if is_plain_mlp else StackedModule
 
 
 class StackedModule:
@@ -78,6 +78,7 @@ class StackedModule:
     def __init__(self, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> None:
         models = _models(config, seeds)
         self.model, self.loss, self.runs_per_seed = models[0], LOSSES[config.loss], runs_per_seed
+        self.dtype = config.dtype
         self.parameters = self._stacked([dict(model.named_parameters()) for model in models])
         self.buffers = self._stacked([dict(model.named_buffers()) for model in models])
         trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
@@ -100,12 +101,15 @@ class StackedModule:
     @torch.no_grad()
     def evaluate(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         self.model.eval()
-        loss, hits = torch.zeros(2, 1, device=x.device, dtype=x.dtype)
+        loss, hits = torch.zeros(2, 1, device=x.device, dtype=self.dtype)
         for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
             outputs = vmap(self._outputs, in_dims=(0, 0, None))(self.parameters, self.buffers, x_rows)
             loss = loss + vmap(self.loss, in_dims=(0, None))(outputs, y_rows) * len(y_rows)
-            hits = hits + (outputs.argmax(dim=-1) == y_rows).sum(dim=-1)
-        return loss / len(y), hits / len(y)
+            hits = hits + (outputs.argmax(dim=-1) == y_rows).flatten(1).sum(dim=1)
+        return loss / len(y), hits / y.numel()
+
+    def models(self) -> list[nn.Module]:
+        return _unstacked(self.model, [*self.parameters.values(), *self.buffers.values()])
 
 
 def check_stackable(model: nn.Module, x: Tensor) -> None:
@@ -131,16 +135,17 @@ class StackedMLP:
     BYTES = 2**21
 
     def __init__(self, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> None:
-        linear = [[m for m in model.children() if isinstance(m, nn.Linear)] for model in _models(config, seeds)]
-        self.loss: Loss = config.loss
+        models = _models(config, seeds)
+        linear = [[m for m in model.children() if isinstance(m, nn.Linear)] for model in models]
+        self.model, self.loss = models[0], config.loss
         self.optimizer: _Optimizer | None
         self.layers = [
             (_rows([p.weight for p in layer], runs_per_seed), _rows([p.bias[:, None] for p in layer], runs_per_seed))
             for layer in zip(*linear, strict=True)
         ]
         # Plain SGD adds its steps to the parameters at once; what torch or the learner makes of gradients needs these.
-        rule = (config.optimizer, config.momentum, config.weight_decay, config.clip_norm)
-        is_plain_sgd = rule == ("SGD", 0, 0, math.inf)
+        rule = (config.optimizer, config.momentum, config.weight_decay, config.clip_norm, config.before_step)
+        is_plain_sgd = rule == ("SGD", 0, 0, math.inf, None)
         if is_plain_sgd and type(config).make_optimizer is TrainConfig.make_optimizer:
             self.optimizer, self.gradients = None, []
         else:
@@ -172,6 +177,9 @@ class StackedMLP:
             hits = hits + (is_greatest.mul_(rank).amax(dim=1) == rank[y_rows, 0]).sum(dim=1)
             loss = loss + _loss_and_error(self.loss, outputs, y_rows[None])[0] * len(y_rows)
         return loss / len(y), hits / len(y)
+
+    def models(self) -> list[nn.Module]:
+        return _unstacked(self.model, [p for layer in self.layers for p in layer])
 
     def _room(self, rows: int) -> list["_Room"]:
         """Where the activations and errors of so many rows go, layer by layer."""
@@ -249,7 +257,7 @@ class _Optimizer:
     """
 
     def __init__(self, config: TrainConfig, parameters: Iterable[Tensor]) -> None:
-        self.parameters, self.clip_norm = list(parameters), config.clip_norm
+        self.parameters, self.config, self.steps_made = list(parameters), config, 0
         self.at_lr_one = config.make_optimizer(self.parameters, lr=1.0)
         for group in self.at_lr_one.param_groups:
             group["fused"] = "fused" in group  # one pass over the memory instead of some ten
@@ -257,21 +265,29 @@ class _Optimizer:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None], lr: Tensor) -> None:
-        if self.clip_norm < math.inf:
-            gradients = _clipped(gradients, self.clip_norm)
-        for p, gradient, old in zip(self.parameters, gradients, self.before, strict=True):
+        changed = self.config.before_step is not None or self.config.clip_norm < math.inf
+        for p, gradient in zip(self.parameters, gradients, strict=True):
+            if gradient is not None and changed:
+                gradient = gradient.clone()  # two parameters may have got the same one
             p.grad = None if gradient is None else gradient.contiguous()  # a fused step goes by their place in memory
+        if self.config.before_step is not None:
+            self.config.before_step(self.at_lr_one, self.steps_made)
+        self.steps_made += 1
+        if self.config.clip_norm < math.inf:
+            _clip([p.grad for p in self.parameters if p.grad is not None], self.config.clip_norm)
+        for p, old in zip(self.parameters, self.before, strict=True):
             old.copy_(p)
         self.at_lr_one.step()
         for p, old in zip(self.parameters, self.before, strict=True):
             torch.lerp(old, p, lr.view(-1, *[1] * (p.dim() - 1)), out=p)
 
 
-def _clipped(gradients: Sequence[Tensor | None], most: float) -> list[Tensor | None]:
-    """What nn.utils.clip_grad_norm_ makes of the gradients of each run, (runs, ...)."""
-    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients if g is not None]
+def _clip(gradients: Sequence[Tensor], most: float) -> None:
+    """What nn.utils.clip_grad_norm_ does to the gradients of each run, (runs, ...)."""
+    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
     share = (most / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1)
-    return [g if g is None else g * share.view(-1, *[1] * (g.dim() - 1)) for g in gradients]
+    for g in gradients:
+        g.mul_(share.view(-1, *[1] * (g.dim() - 1)))
 
 
 def _models(config: TrainConfig, seeds: Sequence[int]) -> list[nn.Module]:
@@ -281,3 +297,13 @@ def _models(config: TrainConfig, seeds: Sequence[int]) -> list[nn.Module]:
 def _rows(of_seeds: Sequence[Tensor], runs_per_seed: int) -> Tensor:
     """One row for each run."""
     return torch.stack(list(of_seeds)).detach().repeat_interleave(runs_per_seed, dim=0)
+
+
+@torch.no_grad()
+def _unstacked(model: nn.Module, stacked: Sequence[Tensor]) -> list[nn.Module]:
+    """Copies of the model, one with each row of what stands for its parameters and buffers."""
+    models = [deepcopy(model) for _ in stacked[0]]
+    for run, copy in enumerate(models):
+        for own, of_runs in zip([*copy.parameters(), *copy.buffers()], stacked, strict=True):
+            own.copy_(of_runs[run].view_as(own))
+    return models

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from warmup_course.arguments import elements, function, instance, refused
+from warmup_course.arguments import elements, function, instance, refused, whole_number
 from warmup_course.data import batch_order
 from warmup_course.device import resolve_device
 from warmup_course.stacked import Stack, StackedMLP, StackedModule, check_stackable, kind_of_stack
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-# One stacked model needs one shape, one data set and one number of steps; a function is no label of an axis.
-FIXED = ("data", "model", "batch_size", "total_steps", "lr_lambda", "evaluate", "device", "dtype")
+# One stacked model needs one shape, one data set and one number of steps; a function or a pair is no label of an axis.
+FIXED = (
+    "data", "model", "betas", "before_step", "batch_size", "total_steps", "lr_lambda", "evaluate", "device", "dtype"
+)  # fmt: skip
 SWEEPABLE = tuple(f.name for f in fields(TrainConfig) if f.name not in FIXED)
 # Of the sweepable fields, those that all runs of one stack share: its update rule, and how they are judged.
 SHARED = ("loss", "optimizer", "momentum", "weight_decay", "clip_norm", "trained_above")
@@ -42,6 +45,7 @@ EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 def sweep(
     config: TrainConfig,
     *,
+    keep_models: Sequence[int] = (),
     progress: Callable[[range], Iterable[int]] | None = None,
     on_epoch: Callable[[Callable[[], "xr.Dataset"]], None] | None = None,
     **axes: Sequence[Any],
@@ -53,6 +57,7 @@ def sweep(
 
     Args:
         config: what all runs share.
+        keep_models: steps before which each run's model is kept, from 0 to total_steps, which stands for the end.
         progress: wraps the range of training steps while they are counted through; by default a progress bar that
             appears when the sweep takes longer than two seconds. An exception from it ends the sweep.
         on_epoch: is called after each evaluation, with a function that gives the result so far, with NaN for what is
@@ -62,7 +67,8 @@ def sweep(
     Returns:
         An xarray.Dataset with one dimension for each axis, in the order given, then "step" or "epoch". Its variables
         are those of History: lr and batch_loss (by step), train_loss, train_accuracy, valid_loss and valid_accuracy (by
-        epoch), and outcome; ``epoch_step`` is a coordinate of "epoch". What a diverged run did not reach is NaN.
+        epoch), and outcome; ``epoch_step`` is a coordinate of "epoch". What a diverged run did not reach is NaN. With
+        ``keep_models`` there is "model" too, by the step "before" which it was so.
 
     Raises:
         ValueError: for an axis that is no such field, has no values, or has one twice; a combination that TrainConfig
@@ -79,6 +85,8 @@ def sweep(
     if not axes:
         raise refused("axes", f"a list of values for at least one of {', '.join(SWEEPABLE)}", axes)
     values = {name: _axis(name, values) for name, values in axes.items()}
+    kept = elements("keep_models", keep_models, "a list of steps", least=0)
+    kept = sorted({whole_number("keep_models", step, 0, config.total_steps) for step in kept})
     config = replace(config, device=str(resolve_device(config.device)))  # the same one wherever a stack is trained
     configs = [
         replace(config, **dict(zip(values, combination, strict=True)))
@@ -97,9 +105,10 @@ def sweep(
     device, stack_bytes = data.x_train.device, kind.BYTES
     if device.type == "cuda":
         stack_bytes = int(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory)
-    stacks = _stacks(configs, at_most=max(1, stack_bytes // (run_size * data.x_train.element_size())))
+    stacks = _stacks(configs, at_most=max(1, stack_bytes // (run_size * config.dtype.itemsize)))
     ticks = iter((progress or _bar)(range(len(stacks) * config.total_steps)))
     results: Arrays = {}
+    train_stack = partial(_train_stack, kind, kept)
 
     def store(rows: list[int], of_stack: Arrays) -> None:
         for name, of_rows in of_stack.items():
@@ -111,25 +120,25 @@ def sweep(
     watched = progress is not None or on_epoch is not None
     # A stack of MLPs gains little from a second thread, and other modules a lot.
     with _processor(threads=1 if kind is StackedMLP else torch.get_num_threads()):
-        if not watched and _worth_sharing([configs[row] for row in stacks[0]], kind, len(stacks)):
-            for number, of_stack in _on_all_cores([[configs[row] for row in rows] for rows in stacks], kind):
+        if not watched and _worth_sharing([configs[row] for row in stacks[0]], train_stack, len(stacks)):
+            for number, of_stack in _on_all_cores([[configs[row] for row in rows] for rows in stacks], train_stack):
                 store(stacks[number], of_stack)
                 for _ in range(config.total_steps):
                     next(ticks, None)
         else:
             for rows in stacks:
-                for record in _train_stack([configs[row] for row in rows], kind, lambda: next(ticks, None)):
+                for record in train_stack([configs[row] for row in rows], lambda: next(ticks, None)):
 
                     def so_far(rows: list[int] = rows, record: _Record = record) -> "xr.Dataset":
                         store(rows, record.arrays())
-                        return _labelled(results, values, config)
+                        return _labelled(results, values, config, kept)
 
                     if on_epoch is not None:
                         on_epoch(so_far)
                 store(rows, record.arrays())
     for _ in ticks:  # lets the progress bar close itself
         pass
-    return _labelled(results, values, config)
+    return _labelled(results, values, config, kept)
 
 
 @contextmanager
@@ -149,7 +158,7 @@ class _EnoughError(Exception):
     pass
 
 
-def _worth_sharing(configs: list[TrainConfig], kind: type[Stack], stacks: int) -> bool:
+def _worth_sharing(configs: list[TrainConfig], train_stack: "_TrainStack", stacks: int) -> bool:
     """Whether so many stacks like this one will take long, judged by a few steps, and other cores can help."""
     begins: list[float] = []
 
@@ -161,33 +170,34 @@ def _worth_sharing(configs: list[TrainConfig], kind: type[Stack], stacks: int) -
     if stacks == 1 or configs[0].device != "cpu":
         return False
     with suppress(_EnoughError):
-        for _ in _train_stack(configs, kind, tick):
+        for _ in train_stack(configs, tick):
             pass
     step = min(map(operator.sub, begins[1:], begins), default=0)
     return step * configs[0].total_steps * stacks > WORTH_SHARING
 
 
-def _on_all_cores(stacks: list[list[TrainConfig]], kind: type[Stack]) -> Iterator[tuple[int, Arrays]]:
+def _on_all_cores(stacks: list[list[TrainConfig]], train_stack: "_TrainStack") -> Iterator[tuple[int, Arrays]]:
     """Each stack's number and result as it ends, by joblib: on this machine's cores, or where its backend says."""
     import joblib
 
     _, n_jobs = joblib.parallel.get_active_backend()  # None where joblib.parallel_config says nothing
     parallel = joblib.Parallel(-1 if n_jobs is None else n_jobs, return_as="generator_unordered", batch_size=1)
-    yield from parallel(joblib.delayed(_train_alone)(number, configs, kind) for number, configs in enumerate(stacks))
+    yield from parallel(joblib.delayed(_train_alone)(number, runs, train_stack) for number, runs in enumerate(stacks))
 
 
-def _train_alone(number: int, configs: list[TrainConfig], kind: type[Stack]) -> tuple[int, Arrays]:
+def _train_alone(number: int, configs: list[TrainConfig], train_stack: "_TrainStack") -> tuple[int, Arrays]:
     with _processor(threads=1):  # the other cores have stacks too
-        *_, record = _train_stack(configs, kind, lambda: None)
+        *_, record = train_stack(configs, lambda: None)
     return number, record.arrays()
 
 
-def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig) -> "xr.Dataset":
+def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig, kept: list[int]) -> "xr.Dataset":
     """The results, one row a run, as arrays with named dimensions."""
     import xarray as xr
 
     shape = tuple(len(axis) for axis in axes.values())
-    dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": ()} | dict.fromkeys(EPOCH_METRICS, ("epoch",))
+    dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": (), "model": ("before",)}
+    dims |= dict.fromkeys(EPOCH_METRICS, ("epoch",))
     epoch, epoch_step = _evaluated(config)
     return xr.Dataset(
         {name: ((*axes, *dims[name]), rows.reshape(*shape, *rows.shape[1:]).copy()) for name, rows in results.items()},
@@ -196,7 +206,8 @@ def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig) 
             "step": np.arange(config.total_steps),
             "epoch": epoch,
             "epoch_step": ("epoch", epoch_step),
-        },
+        }
+        | ({"before": kept} if kept else {}),
     )
 
 
@@ -253,16 +264,22 @@ def _refuse_shared_state(model: nn.Module) -> None:
 class _Record:
     """What the runs of a stack recorded so far, one column a run; NaN is what is still to come."""
 
-    def __init__(self, configs: Sequence[TrainConfig]) -> None:
+    def __init__(self, configs: Sequence[TrainConfig], kept: list[int]) -> None:
         config, data = configs[0], configs[0].load_data()
         self.config, self.chance = config, 1 / data.n_classes
         self.epoch_step = _evaluated(config)[1]
         self.lr = np.stack([c.peak_lr * c.schedule(np.arange(config.total_steps)) for c in configs], axis=1)
-        self.batch_loss = data.x_train.new_full(self.lr.shape, math.nan)
-        self.by_epoch = {
-            name: data.x_train.new_full((len(self.epoch_step), len(configs)), math.nan) for name in EPOCH_METRICS
-        }
-        self.epochs = 0
+        nothing = torch.full((), math.nan, dtype=config.dtype, device=data.x_train.device)
+        self.batch_loss = nothing.repeat(*self.lr.shape)
+        self.by_epoch = {name: nothing.repeat(len(self.epoch_step), len(configs)) for name in EPOCH_METRICS}
+        self.epochs, self.kept = 0, kept
+        self.models = np.full((len(configs), len(kept)), None)
+
+    def keep(self, step: int, stack: Stack) -> None:
+        """Keep the models if they are wanted before this step."""
+        if step in self.kept:
+            for of_run, model in zip(self.models, stack.models(), strict=True):
+                of_run[self.kept.index(step)] = model
 
     def arrays(self) -> Arrays:
         """One row a run."""
@@ -274,29 +291,37 @@ class _Record:
         finite = [np.isfinite(result[name][:, :length]).all(axis=1) for name, length in reached.items()]
         accuracy = result["train_accuracy"][:, self.epochs - 1]
         ended = outcome(np.logical_and.reduce(finite), accuracy, self.chance, self.config.trained_above)
-        return {**result, "outcome": ended}
+        return {**result, "outcome": ended} | ({"model": self.models} if self.kept else {})
 
 
-def _train_stack(configs: Sequence[TrainConfig], kind: type[Stack], tick: Callable[[], object]) -> Iterator[_Record]:
+_TrainStack = Callable[[Sequence[TrainConfig], Callable[[], object]], Iterator[_Record]]
+
+
+def _train_stack(
+    kind: type[Stack], kept: list[int], configs: Sequence[TrainConfig], tick: Callable[[], object]
+) -> Iterator[_Record]:
     """Train runs that differ in seed and LR alone; after each evaluation, what is recorded so far.
 
     ``tick`` is called before each step.
     """
-    config, data, record = configs[0], configs[0].load_data(), _Record(configs)
+    config, data, record = configs[0], configs[0].load_data(), _Record(configs, kept)
     seeds = list(dict.fromkeys(c.seed for c in configs))
     orders = [batch_order(len(data.x_train), config.batch_size, seed) for seed in seeds]
-    lr = torch.as_tensor(record.lr).to(data.x_train)
-    models = kind(config, seeds, len(configs) // len(seeds))
+    lr = torch.as_tensor(record.lr).to(record.batch_loss)
+    stack = kind(config, seeds, len(configs) // len(seeds))
     step = 0
     for epoch, end in enumerate(record.epoch_step):
         while step < end:  # one epoch, or all
             in_order = torch.tensor([list(order.sampler) for order in orders], device=lr.device)
             for rows in in_order.split(config.batch_size, dim=1)[: end - step]:
                 tick()
-                record.batch_loss[step] = models.step(data.x_train[rows], data.y_train[rows], lr[step])
+                record.keep(step, stack)
+                record.batch_loss[step] = stack.step(data.x_train[rows], data.y_train[rows], lr[step])
                 step += 1
+        if end == config.total_steps:
+            record.keep(end, stack)
         for split, x, y in (("train", data.x_train, data.y_train), ("valid", data.x_valid, data.y_valid)):
-            for metric, values in zip(("loss", "accuracy"), models.evaluate(x, y), strict=True):
+            for metric, values in zip(("loss", "accuracy"), stack.evaluate(x, y), strict=True):
                 record.by_epoch[f"{split}_{metric}"][epoch] = values
         record.epochs = epoch + 1
         yield record

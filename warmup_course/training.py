@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from itertools import islice
 from typing import Any, Literal, get_args
 
@@ -21,6 +21,7 @@ from warmup_course.arguments import (
     function,
     instance,
     one_of,
+    pair,
     positive_number,
     real_number,
     refused,
@@ -49,9 +50,22 @@ def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     return 0.5 * errors.square().sum(dim=-1).mean(dim=-1)
 
 
-LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": F.cross_entropy,
-    "squared_error": squared_error,
+RowLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def _each_label(loss: RowLoss) -> RowLoss:
+    """The loss of outputs (rows, classes) for outputs (rows, tokens, classes) too: each token counts as a row."""
+
+    @wraps(loss)
+    def of_all(outputs: Tensor, labels: Tensor) -> Tensor:
+        return loss(outputs.flatten(0, -2), labels.flatten())
+
+    return of_all
+
+
+LOSSES: dict[Loss, RowLoss] = {
+    "cross_entropy": _each_label(F.cross_entropy),
+    "squared_error": _each_label(squared_error),
 }
 
 
@@ -63,11 +77,16 @@ class TrainConfig:
         data: a data set, or its name in warmup_course.data.
         model: a function without arguments that makes the model, such as ``lambda: MLP(hidden=[64] * 4)``. It is
             called under torch.manual_seed(seed).
-        loss: "cross_entropy", or "squared_error" to the one-hot label.
+        loss: "cross_entropy", or "squared_error" to the one-hot label; the mean over all labels, be they one a row or
+            one a token.
         optimizer: torch.optim's "SGD", "Adam" or "AdamW".
         momentum: SGD's momentum.
+        betas: Adam's and AdamW's.
         weight_decay: as the optimizer defines it.
-        clip_norm: a gradient whose norm, over all parameters, is greater is shortened to it before the step.
+        before_step: is given the optimizer, with its gradients, and the step, before each update. In a sweep the
+            tensors are those of many runs, (runs, ...), and the optimizer's LR is 1. A sweep that nobody watches may
+            call it for a trial, and in other processes.
+        clip_norm: a gradient whose norm, over all parameters, is greater is shortened to it after that.
         batch_size: training rows per step; the last batch of an epoch may be smaller.
         total_steps: optimizer steps.
         peak_lr: the LR where the schedule's factor is 1.
@@ -89,7 +108,9 @@ class TrainConfig:
     loss: Loss = "cross_entropy"
     optimizer: OptimizerName = "SGD"
     momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
+    before_step: Callable[[torch.optim.Optimizer, int], object] | None = None
     clip_norm: float = math.inf
     batch_size: int = 64
     total_steps: int = 200
@@ -124,8 +145,14 @@ class TrainConfig:
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, 1))
         if self.momentum and self.optimizer != "SGD":
             raise ValueError(f"momentum must be 0 for optimizer={self.optimizer!r}, got {self.momentum!r}")
-        resolve_device(self.device)
+        betas = tuple(real_number("betas", beta, 0, 1) for beta in pair("betas", self.betas, "two numbers"))
+        object.__setattr__(self, "betas", betas)
+        if max(betas) == 1 or (self.optimizer == "SGD" and betas != TrainConfig.betas):
+            raise refused("betas", f"below 1, and {TrainConfig.betas} for optimizer='SGD'", betas)
+        if not isinstance(self.device, str) or self.device != "auto":  # which is decided where the run is
+            resolve_device(self.device)
         function("lr_lambda", self.lr_lambda, or_none=True)
+        function("before_step", self.before_step, or_none=True)
         _ = self.schedule  # raises where its fields do not fit together
 
     @cached_property
@@ -140,8 +167,7 @@ class TrainConfig:
 
     def load_data(self) -> datasets.Dataset:
         """The data set on this run's device, in its dtype."""
-        dataset = datasets.load(self.data) if isinstance(self.data, str) else self.data
-        return dataset.to(resolve_device(self.device), self.dtype)
+        return datasets.load(self.data).to(resolve_device(self.device), self.dtype)
 
     def make_model(self) -> nn.Module:
         """The model at this run's initial weights; the global random state is left as it was."""
@@ -153,7 +179,7 @@ class TrainConfig:
 
     def make_optimizer(self, parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
         """This run's torch optimizer over ``parameters``."""
-        options = {"momentum": self.momentum} if self.optimizer == "SGD" else {}
+        options = {"momentum": self.momentum} if self.optimizer == "SGD" else {"betas": self.betas}
         return getattr(torch.optim, self.optimizer)(parameters, lr=lr, weight_decay=self.weight_decay, **options)
 
 
@@ -240,8 +266,9 @@ def check_model(model: nn.Module, data: datasets.Dataset) -> None:
     """ValueError unless the model can learn the data: it has weights to train, and gives a number for each class."""
     if not any(p.requires_grad for p in model.parameters()):
         raise refused("model", "a module with parameters to train", model)
-    x, training = data.x_train[:2], model.training
-    wanted = f"a module from inputs {tuple(x.shape)} to outputs (rows, classes) for {data.n_classes} classes"
+    x, y, training = data.x_train[:2], data.y_train[:2], model.training
+    outputs_of = "(rows, classes)" if y.dim() == 1 else "(rows, tokens, classes)"
+    wanted = f"a module from inputs {tuple(x.shape)} to outputs {outputs_of} for {data.n_classes} classes"
     try:
         with torch.random.fork_rng(), torch.no_grad():
             outputs = model.eval()(x)
@@ -251,7 +278,7 @@ def check_model(model: nn.Module, data: datasets.Dataset) -> None:
         model.train(training)
     if not isinstance(outputs, Tensor):
         raise refused("model", wanted, outputs)
-    if outputs.dim() != 2 or len(outputs) != len(x) or outputs.shape[1] < data.n_classes:
+    if outputs.shape[:-1] != y.shape or outputs.shape[-1] < data.n_classes:
         raise refused("model", wanted, tuple(outputs.shape))
 
 
@@ -295,6 +322,8 @@ def train(
             loss = loss_function(model(x), y)
             optimizer.zero_grad()
             loss.backward()
+            if config.before_step is not None:
+                config.before_step(optimizer, len(history.batch_loss))
             if config.clip_norm < math.inf:
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             history.batch_loss.append(loss.item())

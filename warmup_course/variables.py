@@ -10,7 +10,7 @@ HOME = "WARMUP_COURSE_HOME"
 WORKSPACE = "WARMUP_COURSE_WORKSPACE"
 # The device, where a notebook asks for "auto".
 DEVICE = "WARMUP_COURSE_DEVICE"
-# Where it is set, a claim that does not hold is an error.
+# Where it is set, a claim that does not hold stops its lesson.
 STRICT = "WARMUP_COURSE_STRICT"
 
 

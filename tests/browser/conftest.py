@@ -72,6 +72,7 @@ def ramp(step, W):
 task.check(ramp)
 """
 PROGRESS = "progress_table()"
+LABS = {"schedule": SCHEDULE, "quadratic": QUADRATIC, "stability": STABILITY, "training": TRAINING, "slider": SLIDER}
 CELLS = [BEGIN, SCHEDULE, QUADRATIC, STABILITY, TRAINING, SLIDER, QUIZ, PREDICTION, REVEAL, EXERCISE, PROGRESS]
 
 

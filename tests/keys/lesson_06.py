@@ -2,31 +2,19 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from torch.utils.data import DataLoader
 
 from keys import Verdicts, key, verdicts
-
-
-def used(make: Callable[[SGD], Any], steps: int, *tops: float) -> np.ndarray:
-    """The LR of each group at optimizer.step(), from torch's own scheduler: (steps, groups)."""
-    optimizer = SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": top} for top in tops])
-    scheduler, lrs = make(optimizer), []
-    for _ in range(steps):
-        lrs.append([group["lr"] for group in optimizer.param_groups])
-        optimizer.step()
-        scheduler.step()
-    return np.array(lrs)
+from warmup_course import used_lrs
 
 
 def lr(step: int, t_max: int, top: float = 0.1, floor: float = 0.0) -> float:
-    return used(lambda opt: CosineAnnealingLR(opt, t_max, floor), step + 1, top)[step, 0]
+    return used_lrs(lambda opt: CosineAnnealingLR(opt, t_max, floor), step + 1, top)[step]
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
@@ -41,7 +29,7 @@ def cosine_at_a_third() -> list[float]:
 
 @key("five-steps-before-the-top")
 def five_steps_before_the_top() -> list[float]:
-    restarted = used(lambda opt: CosineAnnealingWarmRestarts(opt, 20), 36, 0.1)[35, 0]
+    restarted = used_lrs(lambda opt: CosineAnnealingWarmRestarts(opt, 20), 36)[35]
     return [lr(35, 20), lr(20, 20), restarted, 0.1 * 15 / 20, lr(40, 20)]
 
 
@@ -50,7 +38,7 @@ def five_steps_before_the_top() -> list[float]:
 
 @verdicts("two-groups-one-floor")
 def two_groups_one_floor() -> Verdicts:
-    first, second = used(lambda opt: CosineAnnealingLR(opt, 100, 0.01), 101, 0.1, 0.001).T
+    first, second = used_lrs(lambda opt: CosineAnnealingLR(opt, 100, 0.01), 101, (0.1, 0.001)).T
     return {
         "first group falls": (np.diff(first) < 0).all(),
         "0.0001": np.isclose(second, 0.0001).any(),
@@ -62,7 +50,7 @@ def two_groups_one_floor() -> Verdicts:
 
 @verdicts("t-max-in-epochs")
 def t_max_in_epochs() -> Verdicts:
-    lrs = used(lambda opt: CosineAnnealingLR(opt, 20), 20 * 50 + 1, 0.1)[:, 0]
+    lrs = used_lrs(lambda opt: CosineAnnealingLR(opt, 20), 20 * 50 + 1)
     turns = int((np.diff(np.sign(np.diff(lrs))) != 0).sum())
     each_epoch = all((np.diff(lrs[start : start + 50]) < 0).all() for start in range(0, 1000, 50))
     return {
@@ -94,7 +82,7 @@ def wave(step: float, t_max: float, cycles: float = 0.5) -> float:
 
 
 def restarts(step: int, t_max: int, top: float, floor: float) -> float:
-    return used(lambda opt: CosineAnnealingWarmRestarts(opt, t_max, eta_min=floor), step + 1, top)[step, 0]
+    return used_lrs(lambda opt: CosineAnnealingWarmRestarts(opt, t_max, eta_min=floor), step + 1, top)[step]
 
 
 def optimizer_steps(rows: int, batch_size: int, epochs: int, accumulate: int) -> int:

@@ -161,7 +161,7 @@ WRONG = {
         (scheduler_of(lambda t, n, w: ramp(t, w) if t < n // 2 else stairs(t / n) / 10), "How often"),
         (scheduler_of(lambda t, n, w: ramp(t, w) if t < n // 2 else 0.1), "A stair is missing"),
         (lambda opt, n, w: 0.1, "no `step()`"),
-        (lambda opt, n, w: LambdaLR(opt, {0: 1.0, 1: 0.5}.__getitem__), "stops with"),
+        (lambda opt, n, w: LambdaLR(opt, {0: 1.0, 1: 0.5}.__getitem__), "call 2 of `scheduler.step()` stops with"),
         (lambda opt: None, "TypeError"),
     ],
 }

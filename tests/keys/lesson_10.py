@@ -47,6 +47,21 @@ def adam_without_correction() -> list[float]:
     return [*bare, lr * g, 0.1 * abs(adams_first_step(g, lr, 0.9, 0.99, 0)), lr / math.sqrt(1 - 0.99)]
 
 
+@key("adams-own-limit")
+def adams_own_limit() -> list[float]:
+    def limit(beta: float, share: float) -> float:
+        """Of LR x curvature, found by trying; m is ``beta`` of the last m and ``share`` of the new gradient."""
+        low, high = 0.0, 1000.0
+        while high - low > 1e-6:
+            middle = (low + high) / 2
+            step = np.array([[1 - share * middle, -beta], [share * middle, beta]])  # of (x, LR x m)
+            low, high = (middle, high) if abs(np.linalg.eigvals(step)).max() < 1 else (low, middle)
+        return low
+
+    averaged = limit(0.8, 0.2)
+    return [averaged / 0.1, limit(0.9, 0.1) / 0.1, limit(0, 1) / 0.1, averaged, limit(0.8, 1) / 0.1]
+
+
 # ---- exercises -------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from keys import Choices, Verdicts, key, verdicts
-from warmup_course import MLP, Schedule, TrainConfig, data, sweep, train
+from warmup_course import MLP, Schedule, TrainConfig, data, sweep, train, used_lrs
 from warmup_course.classroom.lesson import Lesson
 from warmup_course.classroom.quiz import load
 
@@ -60,48 +61,14 @@ def linear_sharpness(x: torch.Tensor, labels: torch.Tensor, weights: torch.Tenso
     return torch.linalg.eigvalsh(hessian)[-1].item()
 
 
-def sharpness(model: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor) -> float:
-    """The largest eigenvalue of the Hessian of a model's squared error, by power iteration."""
-    weights = list(model.parameters())
-    loss = 0.5 * (model(x) - F.one_hot(labels, 10)).square().sum(dim=1).mean()
-    gradient = torch.nn.utils.parameters_to_vector(torch.autograd.grad(loss, weights, create_graph=True))
-    direction = gradient.detach()
-    for _ in range(10):
-        direction = direction / direction.norm()
-        direction = torch.nn.utils.parameters_to_vector(
-            torch.autograd.grad(gradient, weights, grad_outputs=direction, retain_graph=True)
-        )
-    return direction.norm().item()
-
-
 # ---- number: the answer, then the mistakes as they are listed --------------------------------------------------------
 
 
 @key("eighth-step-of-a-ramp")
 def eighth_step_of_a_ramp() -> list[float]:
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 32, total_iters=31)
-    lrs = [0.5 / 32]
-    for _ in range(31):
-        optimizer.step()
-        scheduler.step()
-        lrs.append(optimizer.param_groups[0]["lr"])
+    lrs = used_lrs(partial(torch.optim.lr_scheduler.LinearLR, start_factor=1 / 32, total_iters=31), 32, peak_lr=0.5)
     from_zero = [0.5 * step / 32 for step in range(32)]
     return [lrs[7], lrs[7] / 0.5, from_zero[7], lrs[8], lrs[0]]
-
-
-@key("limit-of-three-weights")
-def limit_of_three_weights() -> list[float]:
-    curvatures = [0.5, 4.0, 20.0]
-
-    def arrive(lr: float) -> bool:
-        return all(steps_to_arrive(1 - lr * h) < math.inf for h in curvatures)
-
-    low, high = 0.001, 10.0
-    while high - low > 1e-5:
-        middle = (low + high) / 2
-        low, high = (middle, high) if arrive(middle) else (low, middle)
-    return [low, 2 / curvatures[0], 1 / max(curvatures), 2 / np.mean(curvatures), 2 / sum(curvatures), 20 / 2]
 
 
 @key("epochs-for-the-same-loss")
@@ -111,12 +78,6 @@ def epochs_for_the_same_loss() -> list[float]:
     return [1 + int(np.argmin(np.abs(np.array(losses) - goal))), 40 * 2, 4 * 2, 40 / 2 / 2]
 
 
-@key("guessing-among-four")
-def guessing_among_four() -> list[float]:
-    price = F.cross_entropy(torch.zeros(1, 4), torch.tensor([1])).item()
-    return [price, math.log(2), 1 / 4, 3 / 4, 4 * math.log(2)]
-
-
 @key("guessing-among-five")
 def guessing_among_five() -> list[float]:
     def cost(classes: int) -> float:
@@ -124,17 +85,6 @@ def guessing_among_five() -> list[float]:
         return errors.square().sum().item() / 2
 
     return [cost(5), 2 * cost(5), 0.5 * (1 - 1 / 5) ** 2, cost(5) / 5, cost(10), math.log(5)]
-
-
-@key("lr-at-step-499")
-def lr_at_step_499() -> list[float]:
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=1 / 1000, total_iters=999)
-    for _ in range(499):
-        optimizer.step()
-        scheduler.step()
-    lr = optimizer.param_groups[0]["lr"]
-    return [lr, 0.1 * 499 / 1000, lr / 0.1, 0.1, 0.1 * (0 + 1) / 1000]
 
 
 @key("lr-of-batch-60")
@@ -209,12 +159,6 @@ def barely_below_ln_2() -> Verdicts:
     return {words: gain > 2 * sorted(gains.values())[-2] for words, gain in gains.items()}  # one stands out
 
 
-@key("which-are-catapults")
-def which_are_catapults(choices: Choices) -> list[bool]:
-    runs = [[float(number) for number in re.findall(r"\d+(?:\.\d+)?", choice["text"])] for choice in choices]
-    return [highest > 2 * first and step < 20 and last < first / 4 for first, highest, step, last in runs]
-
-
 @verdicts("what-moves-the-limit")
 def what_moves_the_limit() -> Verdicts:
     rows = data.tabular()
@@ -232,18 +176,6 @@ def what_moves_the_limit() -> Verdicts:
         "labels": moved(y=y.flip(0)),
         "ramp": ramp_moves_it,
         "batches": all(batches),
-    }
-
-
-@verdicts("ramp-above-the-limit")
-def ramp_above_the_limit() -> Verdicts:
-    at_once, *ramped = [steps_to_explode(0.28, ramp) for ramp in (0, 50, 500)]
-    trains = max(ramped) == math.inf
-    return {
-        "long enough": trains,
-        "four hidden layers": trains,
-        "only later": at_once < min(ramped) <= max(ramped) < math.inf,
-        "sooner": min(ramped) < at_once,
     }
 
 
@@ -285,29 +217,6 @@ def first_to_arrive(texts: Sequence[str]) -> list[float]:
     return [steps_to_arrive(1 - 2 * float(text.removeprefix("LR "))) for text in texts]
 
 
-@key("course-of-a-catapult")
-def course_of_a_catapult(texts: Sequence[str]) -> list[float]:
-    """The step at which each thing happens, in the median of four networks."""
-    lr, config = 0.125, TrainConfig(model=lambda: MLP(hidden=[64, 64]), device="cpu")
-    digits, times = config.load_data(), []
-    for seed in range(4):
-        model, losses, sharp = replace(config, seed=seed).make_model(), [], []
-        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-        for x, y in islice(digits.train_loader(64, seed), 10):
-            sharp.append(sharpness(model, digits.x_train[:500], digits.y_train[:500]))
-            loss = 0.5 * (model(x) - F.one_hot(y, 10)).square().sum(dim=1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        too_sharp, high = np.array(sharp) > 2 / lr, np.array(losses) > losses[0] / 10
-        times.append([too_sharp.argmax(), np.argmax(losses), (~too_sharp).argmax(), np.flatnonzero(high)[-1] + 1])
-        assert max(losses) > 2 * losses[0]
-    words = "fresh network", "overshoots", "come down", "settles"
-    median = dict(zip(words, np.median(times, axis=0), strict=True))
-    return [float(median[word]) for text in texts for word in words if word in text]
-
-
 @key("two-conventions-by-learning-rate")
 def two_conventions_by_learning_rate(texts: Sequence[str]) -> list[float]:
     def lr(text: str) -> float:
@@ -330,33 +239,6 @@ def hessian(x):
 
 # exercise -> (answer, a word of the reason that it must be given)
 WRONG = {
-    "00_start_here/share_trained": [
-        (lambda o: o.count("trained"), "how many"),
-        (lambda o: 100 * o.count("trained") / len(o), "percentage"),
-        (lambda o: o.count("trained") / (len(o) - o.count("diverged")), "diverged is a run too"),
-        (lambda o: o.count("trained") / (o.count("trained") + o.count("slow")), "stalled or diverged are runs too"),
-        (lambda o: o.count("trained") / (len(o) - o.count("trained")), "Divide by all runs"),
-        (lambda o: 1 - o.count("trained") / len(o), "did *not* train"),
-        (lambda o: 1 - o.count("diverged") / len(o), "stayed finite"),
-        (lambda o: sum(name in ("trained", "slow") for name in o) / len(o), "a slow run has not got there"),
-        (lambda o: 0.5, "expected 0.428571"),
-        (lambda o: "most", "not a number"),
-        (0.5, "should be a function"),
-    ],
-    "01_learning_rate_basics/highest_lr": [
-        (lambda c: 1 / max(c), "in one step"),
-        (lambda c: 2 / min(c), "flattest"),
-        (lambda c: 2 / c[0], "first weight alone"),
-        (lambda c: 2 / c[-1], "last weight alone"),
-        (lambda c: 2 / (max(c) + min(c)), "fastest for the pair"),
-        (lambda c: 2 / np.mean(c), "average"),
-        (lambda c: 2 / sum(c), "add up"),
-        (lambda c: 0.3, "expected 0.25"),
-        (lambda c: c["a"], "TypeError"),
-        (lambda c: "high", "not a number"),
-        (lambda: 1, "TypeError"),
-        (0.2, "should be a function"),
-    ],
     "01_learning_rate_basics/valley": [
         (0.01, "Go higher"),
         (0.03, "Go higher"),
@@ -384,25 +266,14 @@ WRONG = {
         (lambda step, w: 1.0, "has to come first"),
         (lambda step, w: 0.0 if step < w else 1.0, "rises at every step"),
         (lambda step, w: min((step + 1) / w, 1), "ZeroDivisionError"),
+        (lambda step, w: 1 - min((step + 1) / w, 1) if w else 1, "what is missing"),
         (lambda step, w: 0.5, "expected 0.4"),
         (lambda step: step, "TypeError"),
         (0.1, "should be a function"),
     ],
-    "03_linear_warmup/ramp_from_zero": [
-        (lambda step, w: min((step + 1) / w, 1) if w else 1, "counts from 0"),
-        (lambda step, w: step / w if w else 1, "above the peak"),
-        (lambda step, w: min(step / w, 1), "ZeroDivisionError"),
-        (lambda step, w: 1 - min(step / w, 1) if w else 1, "what is missing"),
-        (lambda step, w: 1.0, "has to come first"),
-    ],
 }
 # Right answers that are not the solution's words.
 RIGHT = {
-    "00_start_here/share_trained": [
-        lambda outcomes: np.mean([name == "trained" for name in outcomes]),
-        lambda outcomes: torch.tensor(sum(name == "trained" for name in outcomes) / len(outcomes)),
-    ],
-    "01_learning_rate_basics/highest_lr": [lambda c: 2 / np.max(c), lambda c: min(2 / h for h in c)],
     "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038],
     "02_high_lr_instability/lr_limit": [
         lambda x: 2 * len(x) / torch.linalg.matrix_norm(x, 2).item() ** 2,
@@ -411,9 +282,5 @@ RIGHT = {
     "03_linear_warmup/ramp": [
         lambda step, w: Schedule(2000, w, decay="constant")(step),
         lambda step, w: 1 if step >= w else (1 + step) / w,
-    ],
-    "03_linear_warmup/ramp_from_zero": [
-        lambda step, w: Schedule(2000, w, decay="constant", count_from=0)(step),
-        lambda step, w: np.interp(step, [0, max(w, 1e-9)], [0, 1]) if w else 1,
     ],
 }

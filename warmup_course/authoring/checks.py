@@ -23,21 +23,26 @@ def usual(lessons: Sequence[Path], fast: bool) -> Checks:
         "ruff format": (["ruff", "format", "--check", "."], "cpu"),
         "mypy": (["mypy"], "cpu"),
     }
-    parallel = ["pytest", "-q", "-n", str(cores()), "-m"]
     if fast:
-        return checks | {"unit tests": ([*parallel, "not process and not slow"], "cpu")}
-    checks["unit tests"] = ([*parallel, "not slow"], "cpu")
-    if find_chromium():  # alone: beside other tests, a browser is too slow, and these are skipped
+        return checks | {"unit tests": without_browser("not process and not slow")}
+    checks["unit tests"] = without_browser("not slow")
+    if find_chromium():
         checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "not slow"], "cpu")
     return checks | nbval(lessons)
 
 
 def slow() -> Checks:
     """What takes too long for every day."""
-    checks: Checks = {"slow tests": (["pytest", "-q", "-n", str(cores()), "-m", "slow"], "cpu")}
-    if find_chromium():
-        checks["slow tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "slow"], "cpu")
+    checks: Checks = {"slow tests": without_browser("slow")}
+    if find_chromium():  # JupyterLab and the site, each in a browser of its own
+        side_by_side = ["-n", str(min(2, cores())), "--dist", "loadfile"]
+        checks["slow tests in JupyterLab"] = (["pytest", "-q", *side_by_side, "tests/browser", "-m", "slow"], "cpu")
     return checks
+
+
+def without_browser(marks: str) -> tuple[list[str], str]:
+    """The tests with these marks that drive no browser."""
+    return ["pytest", "-q", "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
 
 
 def of_lesson(lesson: Path) -> Checks:

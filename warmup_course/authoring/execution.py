@@ -3,8 +3,8 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from warmup_course import variables
+from warmup_course.authoring import claims
+from warmup_course.authoring.claims import Claim
 from warmup_course.lesson_files import CommandError, Notebook, read
 
 CELL_TIMEOUT = 300
-# As classroom.lesson prints it.
-UNHELD = "✘ does not hold at these settings: "
+BAR = "{desc:<28}{percentage:3.0f}% |{bar}| In [{n_fmt}] of {total_fmt}, {elapsed}"
 # For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 ONE_CORE = ONE_THREAD | {"LOKY_MAX_CPU_COUNT": "1"}
@@ -32,26 +33,42 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Execution:
-    """How one lesson's execution ended."""
+    """How one lesson's execution ended.
+
+    Attributes:
+        lesson: its file.
+        seconds: how long it took.
+        notebook: executed, None if it did not come to its end.
+        error: what kept it from its end, in one line that begins with the number of the cell.
+        traceback: of the error, where there is one.
+        claims: those that it came to.
+    """
 
     lesson: Path
     seconds: float
     notebook: Notebook | None
     error: str | None
+    traceback: str = ""
+    claims: tuple[Claim, ...] = ()
 
     @property
-    def unheld(self) -> int:
-        """How many of its claims it shows as not holding."""
-        outputs = (output for cell in (self.notebook or {"cells": []})["cells"] for output in cell.get("outputs", ()))
-        return sum("".join(output.get("text", "")).count(UNHELD) for output in outputs)
+    def unheld(self) -> list[Claim]:
+        """The claims that do not hold."""
+        return [claim for claim in self.claims if not claim.held]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not come to its end, or a claim does not hold at the parameters it was made for."""
+        return self.error is not None or any(claim.standard for claim in self.unheld)
 
 
 def execute_all(
     lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None = None, at_once: int = 1
-) -> Iterator[Execution]:
+) -> Generator[Execution, None, None]:
     """Execute lessons with papermill, each in a kernel of its own; yields each as it ends.
 
-    Whatever stops it, such as Ctrl-C, ends the kernels too, and no lesson starts any more.
+    A claim that does not hold is recorded, and the lesson goes on. Whatever stops it, such as Ctrl-C, ends the kernels
+    too, and no lesson starts any more. On a terminal, each running lesson shows how many of its cells are done.
 
     Args:
         lessons: the notebooks.
@@ -71,23 +88,32 @@ def execute_all(
 
 def _executions(
     lessons: Sequence[Path], parameters: Mapping[str, Any], out: Path | None, at_once: int
-) -> Iterator[Execution]:
+) -> Generator[Execution, None, None]:
     for name, value in (ONE_CORE if min(at_once, len(lessons)) > 1 else ONE_THREAD).items():
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what goes wrong is told in an Execution
     kernels: list[Any] = []
-    with checking(), _alone_in(out):
+    bars: list[Any] = []
+    with checking(strict=False) as folder, _alone_in(out):
         pool = ThreadPoolExecutor(at_once)
         # The last ones take longest, and the one that ends last should not be one that began last.
-        executions = [pool.submit(_execute, lesson, parameters, out, kernels) for lesson in reversed(lessons)]
+        executions = [
+            pool.submit(_execute, lesson, parameters, out, folder / f"{lesson.stem}.claims", kernels, bars)
+            for lesson in reversed(lessons)
+        ]
+        running = set(executions)
         try:
-            for ended in as_completed(executions):
-                yield ended.result()
+            while running:  # on Windows, Ctrl-C does not end a wait, and has to find its end
+                ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+                for bar in bars:
+                    bar.refresh()  # a long cell's time goes on
+                yield from (execution.result() for execution in executions if execution in ended)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            begin = perf_counter()
             while not all(execution.done() for execution in executions):  # one may be about to start its kernel
                 for kernel in kernels:
-                    _kill(kernel)
+                    _end(kernel, kindly=perf_counter() < begin + 2)
                 sleep(0.1)
 
 
@@ -114,27 +140,37 @@ def _alone_in(out: Path | None) -> Iterator[None]:
         raise CommandError(f"another run is writing into {out}; --out names another folder") from error
 
 
-def _kill(kernel: Any) -> None:
-    """End a kernel and what it started, from another thread than its own."""
+def _end(kernel: Any, kindly: bool) -> None:
+    """End a kernel and what it started, from another thread than its own.
+
+    SIGTERM leaves joblib's resource tracker alive, which then removes what the workers had in shared memory.
+    """
     process, group = (getattr(kernel.provisioner, name, None) for name in ("process", "pgid"))
     with suppress(OSError):  # it has just ended
         if process and group:
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(group, signal.SIGTERM if kindly else signal.SIGKILL)
         elif process:  # as on Windows
             process.kill()
 
 
 @contextmanager
-def checking() -> Iterator[None]:
-    """What starts meanwhile keeps its answers in a folder that goes away, and stops at a claim that does not hold."""
-    learners = {name: os.environ.get(name) for name in (variables.HOME, variables.STRICT)}
+def checking(strict: bool = True) -> Iterator[Path]:
+    """What starts meanwhile keeps its answers in a folder that goes away.
+
+    Args:
+        strict: whether it stops at a claim that does not hold.
+
+    Yields:
+        The folder.
+    """
+    learners = {name: os.environ.pop(name, None) for name in (variables.HOME, variables.STRICT)}
     with TemporaryDirectory(prefix="warmup_course_") as folder:
-        os.environ.update({variables.HOME: folder, variables.STRICT: "1"})
+        os.environ.update({variables.HOME: folder} | ({variables.STRICT: "1"} if strict else {}))
         try:
-            yield
+            yield Path(folder)
         finally:
             for name, value in learners.items():
-                del os.environ[name]
+                os.environ.pop(name, None)
                 if value is not None:
                     os.environ[name] = value
 
@@ -152,10 +188,19 @@ def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) ->
                 raise CommandError(f"{lesson.stem} has the parameters {', '.join(known)}; got {name!r}")
 
 
-def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None, kernels: list[Any]) -> Execution:
+def _execute(
+    lesson: Path,
+    parameters: Mapping[str, Any],
+    out: Path | None,
+    recorded: Path,
+    kernels: list[Any],
+    bars: list[Any],
+) -> Execution:
+    """Execute one lesson; its kernel and its line of progress go into the lists when they begin."""
     import papermill
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import ensure_event_loop
+    from tqdm import tqdm
 
     class Kernel(AsyncKernelManager):  # papermill keeps its own to itself
         def __init__(self, **options: Any) -> None:
@@ -167,13 +212,19 @@ def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None, kern
 
     def count_cells(cell: Notebook, cell_index: int) -> None:
         nonlocal number
-        number += cell["cell_type"] == "code" and bool(cell["source"].strip())
+        if _is_code(cell):
+            number += 1
+            bar.update(number - bar.n)
 
     begin = perf_counter()
-    notebook, error = None, None
+    notebook, error, traceback = None, None, ""
     loop = ensure_event_loop(prefer_selector_loop=True)  # papermill takes this thread's, and leaves it open
+    bar = tqdm(desc=lesson.stem, unit="cell", leave=False, disable=None, bar_format=BAR)
+    bars.append(bar)
     try:
-        read(lesson)
+        if out:  # what an earlier run left there is not mistaken for this one's
+            (out / lesson.name).unlink(missing_ok=True)
+        bar.total = sum(map(_is_code, read(lesson)["cells"]))
         notebook = papermill.execute_notebook(
             lesson,
             out and out / lesson.name,
@@ -182,17 +233,29 @@ def _execute(lesson: Path, parameters: Mapping[str, Any], out: Path | None, kern
             progress_bar=False,
             cwd=lesson.parent,
             execution_timeout=CELL_TIMEOUT,
-            extra_arguments=["--log-level=CRITICAL"],  # no talk of ports and of being shut down
+            extra_arguments=[
+                "--log-level=CRITICAL",  # no talk of ports and of being shut down
+                f"--IPKernelApp.exec_lines={claims.line_for_kernel(recorded)}",
+            ],
             shutdown_kernel="immediate",  # all is done; to end in good order takes a second
             kernel_manager_class=Kernel,
             on_cell_start=count_cells,
         )
+        if not recorded.exists():
+            error = "its claims could not be recorded"
     except papermill.PapermillExecutionError as failure:
         error = f"In [{number}]: {failure.ename}: {failure.evalue}"
+        traceback = "\n".join(failure.traceback)
     except CommandError as failure:
         error = str(failure)
     except Exception as failure:  # a dead kernel, a cell out of time, a full disk
         error = f"In [{number}]: {type(failure).__name__}: {failure}"
     finally:
+        bar.close()
         loop.close()
-    return Execution(lesson, perf_counter() - begin, notebook, error and error.replace("\n", " "))
+    made = claims.load(recorded)
+    return Execution(lesson, perf_counter() - begin, notebook, error and error.replace("\n", " "), traceback, made)
+
+
+def _is_code(cell: Notebook) -> bool:
+    return cell["cell_type"] == "code" and bool("".join(cell["source"]).strip())

@@ -64,6 +64,8 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
         "JUPYTER_CONFIG_DIR/jupyter_lab_config.json": {"LabApp": {"expose_app_in_browser": True}},
         # All cells stay in the page, so that a script finds what is off the screen too.
         "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+        # On a slow machine, one save that overlaps another takes the file for somebody else's, and asks.
+        "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/docmanager-extension/plugin.jupyterlab-settings": {"autosave": False},
     }
     for name in homes:
         (folder / name).mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Notebooks as they are stored: executed, without what differs from run to run, and readable without a kernel."""
 
 import re
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -11,6 +12,9 @@ from typing import Any
 from warmup_course.lesson_files import Notebook, write
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+# An output's metadata: what a lab that computes in the browser starts from, for pages without a kernel.
+LAB = "lab"
 PNG = "image/png"
 READABLE = ("text/markdown", PNG)
 # Cell metadata that tools leave behind.
@@ -36,12 +40,12 @@ def normalise(notebook: Notebook) -> Notebook:
 
     All code but that of cells tagged "subject" is collapsed.
     """
-    cells = []
+    cells, models = [], notebook["metadata"].get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     for number, old in enumerate(notebook["cells"]):
         cell = dict(old, id=old.get("id", f"cell-{number}"))
         cell["metadata"] = {key: value for key, value in old["metadata"].items() if key not in NOISE and value != []}
         if cell["cell_type"] == "code":
-            cell["outputs"] = list(_normal_outputs(old["outputs"]))
+            cell["outputs"] = list(_normal_outputs(old["outputs"], models))
             _collapse(cell["metadata"])
         cells.append(cell)
     for number, cell in enumerate((cell for cell in cells if cell.get("execution_count") is not None), start=1):
@@ -65,7 +69,9 @@ def _collapse(metadata: dict[str, Any]) -> None:
         metadata["jupyter"] = jupyter
 
 
-def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _normal_outputs(
+    outputs: Sequence[Mapping[str, Any]], models: Mapping[str, dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     stream: dict[str, Any] | None = None
     for output in map(dict, outputs):
         if WIDGET_VIEW in output.get("data", {}):
@@ -73,7 +79,9 @@ def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, 
             shown = {kind: content for kind, content in output["data"].items() if kind in READABLE}
             if not shown:
                 continue
+            lab = _lab_in(output["data"][WIDGET_VIEW], models)
             output["data"] = shown | {"text/plain": output["data"]["text/plain"]}
+            output["metadata"] = output["metadata"] | ({LAB: lab} if lab else {})
         if stream and output["output_type"] == "stream" and output["name"] == stream["name"]:
             stream["text"] = "".join(stream["text"]) + "".join(output["text"])
             continue
@@ -81,6 +89,21 @@ def _normal_outputs(outputs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, 
         if PNG in output.get("data", {}):
             output["data"] = {**output["data"], PNG: _with_palette(output["data"][PNG])}
         yield output
+
+
+def _lab_in(view: Mapping[str, Any], models: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The state of the browser lab in a box, without what its class knows, its bytes packed; empty if none is there."""
+    for child in models.get(view.get("model_id", ""), {}).get("state", {}).get("children", ()):
+        model = models[child.removeprefix("IPY_MODEL_")]
+        if "goal" in model["state"]:
+            state = model["state"] | {buffer["path"][0]: _packed(buffer["data"]) for buffer in model.get("buffers", ())}
+            names = (name for name in state if name == "_anywidget_id" or not name.startswith(("_", "layout")))
+            return {name: state[name] for name in names if state[name] is not None}
+    return {}
+
+
+def _packed(text: str) -> str:
+    return b64encode(zlib.compress(b64decode(text), 9)).decode()
 
 
 def _with_palette(png: str) -> str:

@@ -1,4 +1,4 @@
-"""Lesson 12: the task, the schedules to compare with, and a budget of training steps to search with."""
+"""Lesson 14: the task, the schedules to compare with, and a budget of training steps to search with."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from warmup_course.training import TrainConfig
 if TYPE_CHECKING:
     import xarray as xr
 
-LESSON = "12_capstone"
+LESSON = "14_capstone"
 
 
 def _network() -> ConvNet:

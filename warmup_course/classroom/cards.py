@@ -1,7 +1,6 @@
 """What predictions, quizzes and exercises share: text that renders, and a word from the browser."""
 
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from string import ascii_uppercase
@@ -15,7 +14,7 @@ from IPython.display import display
 
 from warmup_course.arguments import function, shown, text
 from warmup_course.classroom import store
-from warmup_course.classroom.store import StoreError, StoreWarning
+from warmup_course.classroom.store import StoreError
 
 # In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
 LETTER = {"width": "4em", "min_width": "4em"}
@@ -212,8 +211,8 @@ class Goal:
         function("reached", reached, or_none=True)
         self.words, self._reached_by, self.reached = words, reached, False
 
-    def look(self, lab: Any, status: "Status") -> None:
-        """Ask whether it is reached now, and keep that it is."""
+    def look(self, lab: Any, status: "Status | None") -> None:
+        """Ask whether it is reached now, and keep that it is. Without a status, the next card says what went wrong."""
         if self._reached_by is None or self.reached or not self._reached_by(lab):
             return
         self.reached = True
@@ -221,21 +220,22 @@ class Goal:
             event = self.lesson, "goal", str(self.words)
             remembered(lambda: store.record(*event, "", "reached"), status)
 
-    def recall(self, status: "Status") -> None:
+    def recall(self, status: "Status | None") -> None:
         """Take it for reached if it was on an earlier day."""
         if self.words is not None and self.lesson is not None:
             event = self.lesson, "goal", self.words
             self.reached |= bool(remembered(lambda: store.events(*event), status))
 
 
-def remembered(action: Callable[[], Any], status: Status) -> Any:
+def remembered(action: Callable[[], Any], status: Status | None) -> Any:
     """What ``action`` returns; where the store fails, None: the lesson goes on. ``status`` shows what it says."""
-    with warnings.catch_warnings(record=True, action="always", category=StoreWarning) as told:
-        try:
-            return action()
-        except StoreError as problem:
-            status.add(f"**!** {problem}")
-            return None
-        finally:
-            for warning in told or ():
-                status.add(f"**!** {warning.message}")
+    problems = []
+    try:
+        return action()
+    except StoreError as problem:
+        problems.append(str(problem))
+        return None
+    finally:
+        if status is not None:
+            for told in [*problems, *store.news()]:
+                status.add(f"**!** {told}")

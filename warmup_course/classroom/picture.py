@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from io import BytesIO
+from threading import RLock
 
 import ipywidgets as widgets
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 DPI = 72
 EM = 14
+# The letters of a figure in points; on the whole screen they are somewhat larger than the text around them.
+LETTERS, LARGER = 13, 1.2
 
 
 class Picture(widgets.Image):
@@ -23,10 +26,17 @@ class Picture(widgets.Image):
 
     Args:
         figsize: width and height in inches of DPI pixels.
+
+    Attributes:
+        figure: the figure.
+        lock: held while the figure is drawn; who changes it in a thread holds it too.
     """
 
     def __init__(self, figsize: tuple[float, float] = (9, 4.2)) -> None:
         self.figure = Figure(figsize=figsize, dpi=DPI, layout="constrained")
+        self.lock = RLock()
+        self._figsize = figsize
+        self._moving: list[Artist] = []
         self._canvas = FigureCanvasAgg(self.figure)
         # Without its margin it is as wide as a narrow notebook, and nothing scrolls sideways.
         # It grows with the font, of which figures have EM pixels an em.
@@ -41,18 +51,42 @@ class Picture(widgets.Image):
 
     def show(self) -> None:
         """Show the figure as it is now."""
-        self._canvas.draw()
-        self._background = self._canvas.copy_from_bbox(self.figure.bbox)
-        self._publish()
+        with self.lock:
+            self._moving = []
+            self._draw()
+            self._publish()
 
     def show_moving(self, artists: Iterable[Artist]) -> None:
         """Show these animated artists before the rest of the figure as it was last shown: ten times as fast."""
-        self._canvas.restore_region(self._background)
-        for artist in artists:
-            self.figure.draw_artist(artist)
-        self._publish()
+        with self.lock:
+            self._canvas.restore_region(self._background)
+            self._moving = [*artists]
+            self._publish()
+
+    def fit(self, width: float = 0, height: float = 0, em: float = 0, ratio: float = 1) -> None:
+        """Draw the figure for a place on the screen; without one, as it was at first.
+
+        Args:
+            width, height: of the place, in CSS's pixels.
+            em: the size of its font, in the same.
+            ratio: how many of the screen's pixels each of CSS's has.
+        """
+        with self.lock:
+            dpi = DPI * LARGER * em / LETTERS if em else DPI
+            self.figure.set_dpi(dpi * ratio)
+            self.figure.set_size_inches((width / dpi, height / dpi) if em else self._figsize)
+            self._draw()
+            self._publish()
+
+    def _draw(self) -> None:
+        """Draw all that does not move."""
+        self._canvas.draw()
+        self._background = self._canvas.copy_from_bbox(self.figure.bbox)
 
     def _publish(self) -> None:
+        """Draw what moves, and show all."""
+        for artist in self._moving:
+            self.figure.draw_artist(artist)
         with BytesIO() as png:
             # Little compression: the browser is on the same machine, and the eye is waiting.
             Image.fromarray(np.asarray(self._canvas.buffer_rgba())).convert("RGB").save(png, "png", compress_level=1)

@@ -14,7 +14,6 @@ from cycler import cycler
 from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from warmup_course.arguments import array, elements, instance, real_number, refused, text, whole_number
 from warmup_course.schedulers import Schedule
@@ -112,8 +111,8 @@ def _axes(ax: Axes | None, title: str, figsize: tuple[float, float] | None = Non
 def arm_looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     """A colour and a line style for each label; the arm called "no warmup" has the same ones in every figure.
 
-    >>> arm_looks(["32 warmup steps", "no warmup"])["no warmup"]
-    {'color': '#D55E00', 'linestyle': '--'}
+    >>> arm_looks(["32 warmup steps", "no warmup"])["no warmup"] == {"color": WITHOUT_WARMUP, "linestyle": "--"}
+    True
     """
     labels = [
         text("labels", label)
@@ -155,6 +154,7 @@ def traces(meant: npt.ArrayLike, used: npt.ArrayLike, title: str, ax: Axes | Non
     ax.plot(meant, color="0.45", linestyle="--", label="meant")
     ax.plot(used, "o", color=WITHOUT_WARMUP, markersize=5, label="used")
     ax.set(title=title, xlabel="optimizer step", ylabel="learning rate")
+    ax.locator_params(axis="x", integer=True)
     ax.margins(y=0.12)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -207,7 +207,7 @@ def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> Non
     ax.set_xticks(runs.peak_lr, [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
     ax.set(title=title, xlabel="peak learning rate", ylabel=f"seeds that train, of {runs.seed.size}")
     ax.set_ylim(-0.4, runs.seed.size + 0.4)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.locator_params(axis="y", integer=True)
     ax.legend()
 
 

@@ -94,6 +94,7 @@ class QuestionCard(Card):
         ask = number + ("\n\n" if question["ask"].startswith("```") else " ") + question["ask"].strip()
         if how := self.how():
             ask += f"\n\n*{how}*"
+        self.asked = ask
         rows = [rendered(ask), self.input]
         rows += [widgets.HBox([self.check_button, self.again_button]), self.status]
         options = self.options()

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 import sys
-import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
@@ -36,6 +36,8 @@ TIMEOUT = 30.0  # seconds to wait while another process writes
 # Called after each event that this process has recorded, each under a key of its own.
 watchers: dict[str, Callable[[], None]] = {}
 
+_news: deque[str] = deque()
+
 _TABLE = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY,
@@ -47,6 +49,12 @@ CREATE TABLE events (
     state TEXT NOT NULL
 )
 """
+# The capstone was lesson 12 once; what was answered then counts.
+_RENAMED = """
+SELECT at, id, replace(lesson, '12_capstone', '14_capstone') AS lesson, kind,
+    replace(item, '12_capstone', '14_capstone') AS item, answer, state
+FROM events
+"""
 _INSERT = "INSERT INTO events (at, lesson, kind, item, answer, state) VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -56,10 +64,6 @@ class StoreError(Exception):
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem}, so the lesson goes on without remembering. {advice}")
         self.problem, self.advice = problem, advice
-
-
-class StoreWarning(UserWarning):
-    """The file was damaged and is mended: what was asked for is done. The message is Markdown, for the learner."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,18 @@ def path() -> Path:
         raise StoreError(str(error), advice) from error
 
 
+def news() -> list[str]:
+    """What the learner should be told of damaged files that were mended, in Markdown. Nothing is said twice.
+
+    No Python warnings: labs record from threads, and what catches warnings in one takes them away from the others.
+    """
+    found = []
+    with suppress(IndexError):
+        while True:
+            found.append(_news.popleft())
+    return found
+
+
 def record(lesson: str, kind: str, item: str, answer: str, state: str) -> None:
     """Add one event. Once this has returned, the event outlives the process.
 
@@ -114,10 +130,7 @@ def record(lesson: str, kind: str, item: str, answer: str, state: str) -> None:
 
     Raises:
         ValueError: if an argument is no text, or lesson or item is blank, or kind and state do not go together.
-        StoreError: if the event cannot be kept.
-
-    Warns:
-        StoreWarning: if the file was damaged and is mended; the event is kept.
+        StoreError: if the event cannot be kept. In a damaged file it can: that is mended, and told by ``news``.
     """
     for name, value in {"lesson": lesson, "item": item, "answer": answer}.items():
         if not isinstance(value, str) or (name != "answer" and not (value.strip() and _is_unicode(value))):
@@ -137,10 +150,8 @@ def events(lesson: str | None = None, kind: str | None = None, item: str | None 
 
     Raises:
         ValueError: for an unknown kind, or a lesson or item that is no text.
-        StoreError: if they cannot be read.
-
-    Warns:
-        StoreWarning: if the file was damaged and is mended; the events are those that could still be read.
+        StoreError: if they cannot be read. Of a damaged file, which is mended and told by ``news``, the events are
+            those that could still be read.
     """
     one_of("kind", kind, [None, *STATES])
     for name, value in {"lesson": lesson, "item": item}.items():
@@ -152,7 +163,7 @@ def events(lesson: str | None = None, kind: str | None = None, item: str | None 
         if _version(store) == 0:  # another process is about to write its first event
             return []
         rows = store.execute(
-            "SELECT at, lesson, kind, item, answer, state FROM events WHERE lesson = ifnull(?, lesson) "
+            f"SELECT at, lesson, kind, item, answer, state FROM ({_RENAMED}) WHERE lesson = ifnull(?, lesson) "
             "AND kind = ifnull(?, kind) AND item = ifnull(?, item) ORDER BY id",
             (lesson, kind, item),
         )
@@ -201,7 +212,6 @@ def _exists() -> bool:
 @contextmanager
 def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection within one transaction. It is closed at the end, so threads and processes share none."""
-    mended = None
     try:
         file = path()
         if to_write:
@@ -212,15 +222,13 @@ def _open(to_write: bool = False) -> Iterator[sqlite3.Connection]:
         except sqlite3.Error as error:
             if not _is_damage(error):
                 raise
-            mended = _mend(file)
+            _news.extend(_mend(file))
             opened = _begin(file, to_write)
         with closing(opened) as store:
             yield store
             store.execute("COMMIT")
     except (sqlite3.Error, OSError) as error:
         raise _explain(error) from error
-    if mended:
-        warnings.warn(mended, StoreWarning, stacklevel=4)
 
 
 def need_locks(folder: Path) -> None:
@@ -297,7 +305,7 @@ def _lay_out(store: sqlite3.Connection) -> None:
     store.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _mend(file: Path) -> str | None:
+def _mend(file: Path) -> list[str]:
     """Keep a damaged file beside, and put a sound one with all that can be read of it in its place; what to tell of it.
 
     Whoever is killed on the way leaves the damaged file where it was.
@@ -308,7 +316,7 @@ def _mend(file: Path) -> str | None:
             turn.execute("BEGIN EXCLUSIVE")  # several processes may have found the damage
             try:
                 _begin(file, False).close()
-                return None  # another one has mended it
+                return []  # another one has mended it
             except sqlite3.Error as error:
                 if not _is_damage(error):
                     raise
@@ -337,7 +345,8 @@ def _mend(file: Path) -> str | None:
             "Make its folder writable, or move the file away to start a new one.",
         ) from error
     found = f"{len(rows)} answer{'s' * (len(rows) != 1)}" if rows else "None of its answers"
-    return f"`{file}` was damaged. {found} could still be read. The damaged file is kept as `{beside.name}` beside it."
+    kept = f"The damaged file is kept as `{beside.name}` beside it."
+    return [f"`{file}` was damaged. {found} could still be read. {kept}"]
 
 
 def _journal(file: Path) -> Path:

@@ -7,6 +7,8 @@ instead would bring back buttons that no kernel hears.
 This file is read by the server, which need not wait until torch is imported: so it imports nothing of the course.
 """
 
+import warnings
+from pathlib import Path
 from typing import Any
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -34,5 +36,11 @@ def save_what_can_be_read(model: dict[str, Any], **_: Any) -> None:
             cell["outputs"] = [*kept, HINT] if readable or not kept else kept
 
 
+# These settings are read by the server, and again by JupyterLab within it.
+warnings.filterwarnings("ignore", "Overriding existing pre_save_hook")
+
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.FileContentsManager.pre_save_hook = save_what_can_be_read
+c.ServerApp.root_dir = str(Path.cwd())  # the learner's copies: the server is started there
+c.ServerApp.default_url = c.LabApp.default_url = "/lab/tree/00_start_here.ipynb"
+c.LabApp.app_settings_dir = str(Path(__file__).parent)  # keeps JupyterLab from asking for news and updates

@@ -6,29 +6,10 @@ import numpy as np
 
 from warmup_course.classroom.exercises.checker import (
     Exercise,
-    FunctionExercise,
-    Misconceptions,
     NotAttempted,
     NotYet,
     number,
 )
-
-
-def highest_lr(curvatures):
-    return 2 / max(curvatures)
-
-
-def misconceptions(curvatures: list[float]) -> Misconceptions:
-    steepest, flattest = max(curvatures), min(curvatures)
-    return [
-        (1 / steepest, "That LR takes the steepest weight home in one step. Which is the highest that arrives?"),
-        (2 / flattest, "That is the limit of the flattest weight alone. The steepest breaks long before."),
-        (2 / curvatures[0], "That is the limit of the first weight alone. Which of them breaks first?"),
-        (2 / curvatures[-1], "That is the limit of the last weight alone. Which of them breaks first?"),
-        (2 / (steepest + flattest), "That is the LR which is fastest for the pair. The limit is higher."),
-        (2 / float(np.mean(curvatures)), "An average hides the steepest weight; one that diverges is enough."),
-        (2 / sum(curvatures), "The curvatures do not add up: each weight moves by its own."),
-    ]
 
 
 def judge_valley(answer: Any) -> str:
@@ -51,20 +32,6 @@ def judge_valley(answer: Any) -> str:
 
 
 EXERCISES = (
-    FunctionExercise(
-        name="01_learning_rate_basics/highest_lr",
-        # The first one tells all the misconceptions apart.
-        told="For curvatures {}",
-        cases=[([3.0, 8.0, 0.5, 2.0],), ([4.0],), ([1.0, 10.0],), ([50.0, 2.0],)],
-        misconceptions=misconceptions,
-        praise="The steepest direction sets the limit, whatever the others do.",
-        hints=(
-            "With one weight the limit is 2 / curvature. With several, each weight has a limit of its own.",
-            "They share one LR. Whose limit is the lowest?",
-        ),
-        answer=highest_lr,
-        why="Every weight has the limit 2 / its curvature. The lowest of these is the steepest weight's.",
-    ),
     Exercise(
         name="01_learning_rate_basics/valley",
         judge=judge_valley,

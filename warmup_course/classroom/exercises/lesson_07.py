@@ -63,13 +63,11 @@ def judge_stairs(answer: Any) -> str:
                 lrs = used[step]
                 share = (step + 1) / w if step < w else 1 if step < n // 2 else 0.1 if step < 3 * n // 4 else 0.01
                 shown = f"With T = {n}, W = {w} and peaks {peaks}, group {group}, step {step}:"
-                after_ramp = (step - w) / (n - w)
-                stairs = 1 if after_ramp < 0.5 else 0.1 if after_ramp < 0.75 else 0.01
                 likely = [
                     (peak * step / w if step < w else -1, "Step 0 would run at 0. The ramp has (step + 1) / W."),
                     (peak if step == 25 else -1, "Still at the peak. Stairs in absolute steps may come too late."),
                     (
-                        peak * stairs if step == n // 2 else -1,
+                        peak if w and step == n // 2 else -1,
                         "The stairs are shares of the *whole* run, not of what follows the ramp.",
                     ),
                     (peak if step < w else -1, "That is the peak. Where is the ramp?"),

@@ -1,125 +1,71 @@
-"""Lesson 12: reading a range test, and handing in a schedule."""
+"""Lesson 12."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
-import numpy as np
-
-from warmup_course.classroom.capstone import BASELINE, BEST, TASK, held_out_accuracy
-from warmup_course.classroom.exercises.checker import Exercise, FunctionExercise, Misconceptions, NotYet, number, run
-
-GOOD_SHARE = 0.7  # of the way from the baseline to the best
+from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions
 
 
-def find_edge(lrs, first, last):
-    broken = [lr for lr, a, b in zip(lrs, first, last, strict=True) if not (b < a).all()]
-    return min(broken, default=float("inf"))
+def what_is_left(lrs, weight_decay, independent):
+    left = 1.0
+    for lr in lrs:
+        share = lr / max(lrs) if independent else lr
+        left *= 1 - share * weight_decay
+    return left
 
 
-def learning_rate(step):
-    if step < 96:
-        return 0.35 * (step + 1) / 96
-    return 0.35 * (200 - step) / (200 - 96)
+def _after(takes: Iterable[float]) -> float:
+    """What steps leave that take these shares."""
+    return math.prod(1 - share for share in takes)
 
 
-LRS, FIRST = np.array([0.01, 0.02, 0.04, 0.08, 0.16]), np.array([[2.0, 3.0]] * 5)
-# The first two tell the misconceptions apart.
-LAST: list[list[list[float]]] = [
-    [[1.5, 2.0], [1.1, 3.1], [1.0, 9.0], [1.0, math.nan], [5.0, 6.0]],  # one seed of two ends above its start
-    [[1.5, 2.0], [0.9, math.nan], [math.nan] * 2, [5.0, 6.0], [math.nan] * 2],  # one seed of two diverged
-    [[2.0, 2.5], [1.0, 1.8], [0.9, 1.0], [0.5, 0.7], [math.nan] * 2],  # one seed has not moved at all
-    [[1.5, 2.0], [1.0, 1.8], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]],  # nothing breaks
-]
-
-
-def about_an_edge(lrs: Any, first: Any, last: Any) -> Misconceptions:
-    def lowest(broken: Any) -> float:
-        return min(lrs[broken], default=math.inf)
-
-    edge = lowest(~(last < first).all(axis=1))
-    working = max(lrs[lrs < edge], default=0)
+def about_what_is_left(lrs: list[float], weight_decay: float, independent: bool) -> Misconceptions:
+    peak = max(lrs, default=1.0)
+    takes = [weight_decay * (lr / peak if independent else lr) for lr in lrs]
+    the_other = what_is_left(lrs, weight_decay, not independent)
     return [
-        (lambda got: got == working < lrs[-1], "That is the last LR that works. Return the first that does not."),
-        (lambda got: got in range(5), "That looks like a place in the list. Return the LR itself."),
-        (lambda got: got == lrs[-1] < edge, "It works as well. Where nothing breaks, return `float('inf')`."),
-        (lowest(~(last.mean(axis=1) < 2.5)), "A mean hides the seed that broke."),
-        (lowest((~(last < first)).all(axis=1)), "One broken seed is enough."),
-        (lowest((last > first).any(axis=1)), "`nan > x` is False. Ask whether a loss is *not* below where it began."),
-        (lowest(~np.isfinite(last).all(axis=1)), "A finite loss that has not fallen is broken too."),
+        (1 - _after(takes), "That share is gone. What is left?"),
+        (the_other, "You have the two kinds the wrong way round, or look at neither."),
+        (1 - sum(takes), "You added the shares up. Each step takes its share of what the steps before it left."),
+        (math.prod(takes), "You multiplied what the steps take. Multiply what they leave."),
+        (
+            math.exp(-sum(takes)),
+            "That is where many small steps lead. Here the steps are few: multiply what each leaves.",
+        ),
+        (1 - sum(takes[-1:]), "That is the last step alone. The decay goes on at every step."),
+        (
+            (1 - weight_decay) ** len(lrs),
+            "Then the schedule would not touch the decay. Each step has a factor of its own.",
+        ),
+        ((1 - peak * weight_decay) ** len(lrs), "You used the peak LR at every step. Each step has its own."),
+        (
+            _after(weight_decay * lr / lrs[0] if lrs[0] else math.inf for lr in lrs),
+            "The peak is the largest LR. In a ramp it is not the first.",
+        ),
+        (_after(weight_decay * lr * peak for lr in lrs), "Divide by the peak LR; you multiplied by it."),
     ]
-
-
-def judge_learning_rate(answer: Any) -> str:
-    lrs = []
-    for step in range(TASK.total_steps):
-        lr = number(run(answer, step), f"For step {step}")
-        if not (math.isfinite(lr) and lr >= 0):
-            raise NotYet(f"For step {step} the LR is {lr:g}. It must be a finite number of at least 0.")
-        lrs.append(lr)
-    if max(lrs) == 0:
-        raise NotYet("All LRs are 0. That network will never learn.")
-    yours = held_out_accuracy(tuple(lrs))
-    baseline, best = (
-        np.median(held_out_accuracy(tuple(float(peak * schedule(step)) for step in range(TASK.total_steps))))
-        for peak, schedule in (BASELINE, BEST)
-    )
-    reached = np.median(np.nan_to_num(yours, nan=0.25))
-    lost = int(np.isnan(yours).sum())
-    share = (reached - baseline) / (best - baseline)
-    said = (
-        f"On rows and {len(yours)} seeds that no search has used, in the median: "
-        f"baseline {baseline:.2f}, **yours {reached:.2f}**, best stored {best:.2f}."
-    )
-    if lost:
-        raise NotYet(f"{lost} of your {len(yours)} runs diverged. {said} {_advice(lrs)}")
-    if share < GOOD_SHARE:
-        raise NotYet(f"{said} Seven tenths of the way from the baseline to the best are asked for. {_advice(lrs)}")
-    return f"{said} You have gone {100 * share:.0f} % of the way." + (" That beats the author's." if share > 1 else "")
-
-
-def _advice(lrs: list[float]) -> str:
-    """What to look at first in a schedule that is not good enough."""
-    peak, at = max(lrs), lrs.index(max(lrs))
-    if peak > 100:
-        return "These are no learning rates of this task. Does your function return the step itself?"
-    if peak < 0.1:
-        return f"Your highest LR is {peak:.3g}. With a ramp this network bears several times as much."
-    if peak > 0.8:
-        return f"Your highest LR is {peak:.3g}. Even with a ramp, where did your own sweeps begin to fail?"
-    if lrs[0] > peak / 4 or at < 20:
-        return f"You are at {peak:.3g} in step {at}. How long a ramp did this peak need in your sweeps?"
-    if at > 180:
-        return "The peak comes at the very end. Leave time to use it, and to come down."
-    return "Compare it with your own best sweep. Is it the schedule that you meant to hand in?"
 
 
 EXERCISES = (
     FunctionExercise(
-        name="12_capstone/find_edge",
-        told=lambda lrs, _, last: f"With lrs = {lrs.tolist()}, last = {last.tolist()} and [2.0, 3.0] for every first",
-        cases=[(LRS, FIRST, np.array(rows)) for rows in LAST],
-        misconceptions=about_an_edge,
-        praise="One broken seed is enough, NaN counts as broken, and where nothing breaks there is no edge yet.",
+        name="12_adamw/what_is_left",
+        # The first two tell all the misconceptions apart.
+        told="For the LRs {}, weight decay {:g} and independent={}",
+        cases=[
+            ([0.1, 0.2, 0.4, 0.3], 0.5, False),
+            ([0.1, 0.2, 0.4, 0.3], 0.5, True),
+            ([0.01] * 3, 0.1, False),
+            ([0.0, 0.002, 0.001], 0.25, True),
+            ([0.3], 0.0, False),
+        ],
+        misconceptions=about_what_is_left,
+        praise="What scales the LRs scales the decay; the peak LR does so in PyTorch's kind alone.",
         hints=(
-            "Go through the LRs. One is broken if some seed of it has not ended below where it began.",
-            "Comparisons with NaN are False, so ask whether `last < first` holds, and take it for broken if *not*.",
-            "Return the lowest of the broken LRs. `min(broken, default=float('inf'))` covers the case of none.",
+            "What does one step leave, at one LR? The next step takes its share of *that*.",
+            "A step leaves `1 - lr * weight_decay` in PyTorch's kind. Multiply these over all steps, beginning with 1.",
+            "In the paper's kind a step leaves `1 - lr / max(lrs) * weight_decay`.",
         ),
-        answer=find_edge,
-        why="The question is put so that NaN falls on the right side: not *is it above*, but *is it not below*.",
-    ),
-    Exercise(
-        name="12_capstone/learning_rate",
-        judge=judge_learning_rate,
-        hints=(
-            "A ramp, then a fall. Fill in what your sweeps found: the peak, the length of the ramp, the kind of fall.",
-            "`print(to_code(schedule, peak_lr, 'python'))` writes such a function. So does **As code** in the lab.",
-            "If some runs diverge, make the ramp longer before you make the peak lower.",
-        ),
-        answer=learning_rate,
-        why=(
-            "The best stored schedule: a ramp over nearly half of the run, to sixteen times the LR of the baseline, "
-            "and a straight line down. Folklore's tenth would be too short a ramp: this network starts very sharp."
-        ),
+        answer=what_is_left,
+        why="Each step multiplies by what it leaves. Independent decay knows only the schedule's factor.",
     ),
 )

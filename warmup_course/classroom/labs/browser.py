@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from warmup_course.arguments import elements, one_of
 from warmup_course.classroom import plots
-from warmup_course.classroom.cards import Goal, Status, asked_by_a_person
+from warmup_course.classroom.cards import Goal, asked_by_a_person
+from warmup_course.moments import moments_of
 
 HERE = Path(__file__).parent
 
@@ -31,7 +32,7 @@ ADVICE = """<style>.wc-still ~ :has(> .jupyter-widgets-error-widget) { display: 
 def source(name: str) -> str:
     """One module of the colours, what the labs share and one lab's own code."""
     colours = f'const WITH_WARMUP = "{plots.WITH_WARMUP}", WITHOUT_WARMUP = "{plots.WITHOUT_WARMUP}";\n'
-    return colours + "".join((HERE / file).read_text("utf-8") for file in ("chart.js", name))
+    return colours + "".join((HERE / file).read_text("utf-8") for file in ("present.js", "chart.js", name))
 
 
 def short(number: float) -> str:
@@ -41,6 +42,16 @@ def short(number: float) -> str:
 
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def on_dark_paper() -> str:
+    """Style: on a projector, the two roles' colours in their light variants of the palette."""
+    light = {plots.WITH_WARMUP: plots.COLOURS[5], plots.WITHOUT_WARMUP: plots.COLOURS[4]}
+    return "".join(
+        f".wc-dark [{kind}='{dark}'] {{ {kind}: {colour}; }}\n"
+        for dark, colour in light.items()
+        for kind in ("stroke", "fill")
+    )
 
 
 class BrowserLab(anywidget.AnyWidget):
@@ -58,13 +69,17 @@ class BrowserLab(anywidget.AnyWidget):
 
     _css = (
         f".wc-lab {{ --wc-with-warmup: {plots.WITH_WARMUP}; --wc-without-warmup: {plots.WITHOUT_WARMUP}; "
-        f"--wc-focus: {plots.FOCUS}; }}\n" + (HERE / "labs.css").read_text("utf-8")
+        f"--wc-focus: {plots.FOCUS}; }}\n"
+        + "".join((HERE / file).read_text("utf-8") for file in ("labs.css", "present.css"))
+        + on_dark_paper()
     )
     NAMES: tuple[str, ...] = ()  # of the controls
     settings = traitlets.Dict().tag(sync=True)
     defaults = traitlets.Dict().tag(sync=True)
     # The names of those that stand there at once; the others are behind "more". None: all stand there.
     controls: traitlets.List[str] = traitlets.List().tag(sync=True)
+    # The settings that somebody who presents the lab wants to come back to.
+    kept: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     goal = traitlets.Unicode().tag(sync=True)
     goal_reached = traitlets.Bool().tag(sync=True)
 
@@ -81,13 +96,14 @@ class BrowserLab(anywidget.AnyWidget):
         for name in controls:
             one_of("controls", name, self.NAMES)
         self._goal = Goal(goal, reached)
-        super().__init__(settings=settings, defaults=settings, controls=controls, goal=goal or "", **traits)
+        traits |= {"goal": goal or "", "kept": moments_of(goal, settings)}
+        super().__init__(settings=settings, defaults=settings, controls=controls, **traits)
         self.observe(lambda _: self._look(), "settings")
         self._look()
 
     def _look(self) -> None:
         """See whether the goal is reached."""
-        self._goal.look(self, Status())  # what the store complains about, the next card says
+        self._goal.look(self, None)
         self.goal_reached = self._goal.reached
 
     @traitlets.validate("settings")
@@ -110,7 +126,7 @@ class BrowserLab(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if asked_by_a_person():
-            self._goal.recall(Status())
+            self._goal.recall(None)
             self.goal_reached = self._goal.reached
         bundle = super()._repr_mimebundle_(**kwargs)
         assert bundle is not None  # it is None for widgets without a view

@@ -1,5 +1,5 @@
 // What the labs share: elements, controls, axes, and the tie to the kernel's model.
-// Python puts this file and one lab's own file together into one module (see browser.py), after
+// Python puts present.js, this file and one lab's own file together into one module (see browser.py), after
 // the colours WITH_WARMUP (or the first of two) and WITHOUT_WARMUP (or what it is compared with).
 
 const EM = 14; // px of the font for which all measures are given; with a larger one everything grows
@@ -52,8 +52,6 @@ function powerText(number) {
 // Each lab on a page loads this module anew, so counting would give the same id twice.
 const newId = () => `wc-${Math.random().toString(36).slice(2)}`;
 
-// JupyterLab looks for this at each element that can have the focus; elsewhere it would take the arrow keys.
-const SUPPRESS = "data-lm-suppress-shortcuts";
 const OWN_KEYS = { [SUPPRESS]: "true" };
 
 /** For JupyterLab, all the same: Shift+Enter goes on to the next cell. Called before JupyterLab looks. */
@@ -267,7 +265,7 @@ class Axes {
     set(this.grid, { d: ys.map((value) => `M${box.left} ${pixel(box.top + this.y(value))}H${right}`).join("") });
     set(this.edge, { d: `M${box.left} ${box.top}V${bottom}H${right}` });
     set(this.xName, { x: box.left + box.width / 2, y: bottom + 37 });
-    set(this.yName, { transform: `translate(${box.left - 46} ${box.top + box.height / 2}) rotate(-90)` });
+    set(this.yName, { transform: `translate(${box.left - 49} ${box.top + box.height / 2}) rotate(-90)` });
     say(this.xName, x.name);
     say(this.yName, y.name);
   }
@@ -278,13 +276,15 @@ class Axes {
 /**
  * Put a lab into the page.
  *
- * build(change) makes the lab's parts once and gives {parts, draw}. draw(settings, width, note) brings them up to date
- * and returns the sentence that sums the picture up. change(settings, note) is called when the user moves something;
+ * build(change) makes the lab's parts once and gives {parts, draw}; the row of buttons gets one more. draw(settings,
+ * width, extra) brings them up to date, with a picture that is higher by `extra` than usual (or lower), and returns the
+ * sentence that sums the picture up. change(settings, note) is called when the user moves something;
  * settings are never altered, only replaced. Returns what takes the lab down again.
  */
 function openLab({ model, el }, name, build) {
   let settings = model.get("settings");
   let width = 0;
+  let extra = 0; // height that the picture has to spare, while the lab fills the screen
   let frame = 0;
   let timer = 0;
 
@@ -294,9 +294,11 @@ function openLab({ model, el }, name, build) {
   const { parts, draw } = build(change);
   const attributes = { class: "wc-lab", role: "group", "aria-label": name };
   const root = html("div", attributes, goal, ...parts, summary, spoken);
+  const presented = presenter(model, () => root, change, fit);
+  parts.find((part) => part.matches(".wc-buttons")).append(presented.button);
 
   function redraw(note = "") {
-    const sentence = draw(settings, width);
+    const sentence = draw(settings, width, extra);
     const text = note ? `${note} ${sentence}` : sentence;
     say(summary, text);
     // A screen reader hears where a move ends, not each step of it.
@@ -327,17 +329,27 @@ function openLab({ model, el }, name, build) {
     say(goal, `Goal: ${model.get("goal")}${model.get("goal_reached") ? " ✔ reached" : ""}`);
   }
 
-  function fit(available) {
-    const room = Math.floor((available * EM) / (parseFloat(getComputedStyle(root).fontSize) || EM));
-    if (!room || room === width) return;
+  function fit() {
+    const style = getComputedStyle(root);
+    const unit = (parseFloat(style.fontSize) || EM) / EM; // px
+    const [left, right, bottom] = ["Left", "Right", "Bottom"].map((side) => parseFloat(style[`padding${side}`]));
+    const room = Math.floor((root.clientWidth - left - right) / unit);
+    const filling = root.matches(".wc-presented");
+    if (room <= 0 || (room === width && !filling && !extra)) return;
     width = room;
+    extra = 0;
+    redraw();
+    if (!filling) return;
+    const end = summary.getBoundingClientRect().bottom + root.scrollTop + bottom;
+    extra = Math.floor((root.clientHeight - end) / unit);
     redraw();
   }
 
   const passOn = (event) => root.contains(event.target) && letPass(event);
   window.addEventListener("keydown", passOn, true);
-  const observer = new ResizeObserver((entries) => fit(entries[0].contentRect.width));
+  const observer = new ResizeObserver(fit);
   observer.observe(root);
+  root.addEventListener("toggle", fit, true);
   model.on("change:settings", follow);
   model.on("change:goal_reached", tellGoal);
   tellGoal();
@@ -352,6 +364,7 @@ function openLab({ model, el }, name, build) {
     }
     clearTimeout(timer);
     observer.disconnect();
+    presented.close();
     window.removeEventListener("keydown", passOn, true);
     model.off("change:settings", follow);
     model.off("change:goal_reached", tellGoal);

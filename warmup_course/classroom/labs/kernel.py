@@ -13,10 +13,15 @@ from matplotlib.figure import Figure
 from warmup_course.arguments import elements, function, one_of, pair, positive_number, refused
 from warmup_course.classroom import plots
 from warmup_course.classroom.cards import CSS_CLASS, Goal, Status, asked_by_a_person
+from warmup_course.classroom.labs.present import PresentButton
 from warmup_course.classroom.picture import Picture
+from warmup_course.moments import moments_of
 
 # As the labs in the browser show it.
 GOAL = {"border_left": f"4px solid {plots.WITH_WARMUP}", "padding": "0 0 0 10px", "margin": "6px 2px"}
+
+# Where the server lacks anywidget's front end, a lab has no button to present it, and no error in that one's place.
+WITHOUT_ANYWIDGET = "<style>.wc-lab-buttons > :has(> .jupyter-widgets-error-widget) { display: none; }</style>"
 
 
 class Lab(widgets.VBox):
@@ -48,12 +53,11 @@ class Lab(widgets.VBox):
     ) -> None:
         self.goal, self._goal_line = Goal(goal, reached), Status(layout=GOAL)
         self.controls, self.picture, self.status = dict(controls), picture, Status()
-        self._defaults = self.values
         names = ", ".join(control.description for control in self.controls.values())
         self.description = f"A lab with controls for {names}. Its figure shows {shows}."
         # For a screen reader: an Image cannot have a text of its own (a tooltip would keep it from being shown at all).
         label = f'<div role="img" aria-label="{html.escape(self.description)}"></div>'
-        spoken = widgets.HTML(label, layout={"height": "0"})
+        spoken = widgets.HTML(label + WITHOUT_ANYWIDGET, layout={"height": "0"})
         reset = widgets.Button(description="Reset", tooltip="all controls as they were at first")
         reset.on_click(lambda _: self.reset())
         # A checkbox has its words behind it, so they need no column in front of the sliders.
@@ -62,7 +66,7 @@ class Lab(widgets.VBox):
         for control in self.controls.values():
             control.style.description_width = f"{max(8, 0.6 * longest):g}em"  # no word is cut off
             control.layout.width = "auto"
-            control.observe(lambda _: self.on_move(), "value")
+            control.observe(lambda _: self._moved(), "value")
         first = [*controls] if shown is None else elements("controls", shown)
         for name in first:
             one_of("controls", name, controls)
@@ -70,7 +74,14 @@ class Lab(widgets.VBox):
         unfold = widgets.ToggleButton(description="more controls", layout={"width": "auto", "flex": "0 0 auto"})
         unfold.observe(lambda change: _unfold(rest, change.new), "value")
         _unfold(rest, False)
-        buttons = widgets.HBox([reset, *more, *[unfold] * bool(rest.children)], layout={"flex_flow": "row wrap"})
+        self.present = PresentButton(self.settings, moments_of(goal, self.settings))
+        self.present.observe(lambda change: self.move_to(change.new), "settings")
+        self.present.observe(lambda change: self.picture.fit(**change.new), "room")
+        for result in (picture, self.status):
+            result.add_class("wc-result")
+        row = [reset, self.present, *more, *[unfold] * bool(rest.children)]
+        buttons = widgets.HBox(row, layout={"flex_flow": "row wrap"})
+        buttons.add_class("wc-lab-buttons")
         rows = [spoken, _grid([controls[name] for name in first]), buttons, rest, picture, self.status]
         super().__init__([self._goal_line, *rows] if goal else rows)
         self.add_class(CSS_CLASS)
@@ -80,10 +91,23 @@ class Lab(widgets.VBox):
         """The controls' values by name."""
         return {name: control.value for name, control in self.controls.items()}
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Where the controls are, by name, as JSON can hold it: of a choice, its number."""
+        return {name: getattr(control, _place(control)) for name, control in self.controls.items()}
+
+    def move_to(self, settings: Mapping[str, Any]) -> None:
+        """Put controls to where ``settings`` has them."""
+        for name, value in settings.items():
+            setattr(self.controls[name], _place(self.controls[name]), value)
+
     def reset(self) -> None:
         """Put all controls back to where they were at first."""
-        for name, value in self._defaults.items():
-            self.controls[name].value = value
+        self.move_to(self.present.defaults)
+
+    def _moved(self) -> None:
+        self.present.settings = self.settings
+        self.on_move()
 
     def on_move(self) -> None:
         """What a moved control does."""
@@ -113,6 +137,11 @@ class Lab(widgets.VBox):
         picture = b64encode(self.picture.value).decode()
         shown = view | {"text/plain": self.description, "image/png": picture}
         return shown, {"image/png": {"alt": self.description}}
+
+
+def _place(control: widgets.Widget) -> str:
+    """The name of the trait that says where a control is."""
+    return "index" if control.has_trait("index") else "value"
 
 
 def _grid(controls: Sequence[widgets.Widget]) -> widgets.GridBox:

@@ -158,25 +158,18 @@ function render(context) {
       Array.from({ length: dimensions }, (_, i) =>
         slider(dimensions === 1 ? text : `${text} of weight ${i + 1}`, scale, moveOne(name, i)),
       );
-    const hundredths = {
-      min: 0,
-      max: Math.round(100 * limits.momentum[1]),
-      value: (position) => position / 100,
-      position: (value) => Math.round(100 * value),
+    const evenScale = ([low, high], perUnit) => ({
+      min: Math.round(perUnit * low),
+      max: Math.round(perUnit * high),
+      value: (position) => position / perUnit,
+      position: (value) => Math.round(perUnit * value),
       text: short,
-    };
-    const tenths = {
-      min: Math.round(10 * limits.start[0]),
-      max: Math.round(10 * limits.start[1]),
-      value: (position) => position / 10,
-      position: (value) => Math.round(10 * value),
-      text: short,
-    };
+    });
     const controls = {
       lr: slider("learning rate", logScale(...limits.lr, 100, 3), (lr) => change({ ...settings, lr })),
-      momentum: slider("momentum", hundredths, (momentum) => change({ ...settings, momentum })),
+      momentum: slider("momentum", evenScale(limits.momentum, 100), (momentum) => change({ ...settings, momentum })),
       curvatures: each("curvatures", logScale(...limits.curvatures, 20, 2), "curvature"),
-      start: each("start", tenths, "start"),
+      start: each("start", evenScale(limits.start, 10), "start"),
     };
     const reset = button("Reset", () => change(model.get("defaults")));
 
@@ -191,7 +184,7 @@ function render(context) {
     const drawLoss = trail(right.inner);
     const drawStrip = strip(picture, dimensions);
 
-    function draw(current, width) {
+    function draw(current, width, extra) {
       settings = current;
       const { lr, momentum, curvatures, start, steps } = settings;
       for (const [name, control] of Object.entries(controls)) {
@@ -202,7 +195,7 @@ function render(context) {
       const lossOf = (weights) => 0.5 * weights.reduce((sum, weight, i) => sum + curvatures[i] * weight * weight, 0);
 
       const wide = width >= NARROW;
-      const panel = { top: 10, left: 62, width: (wide ? width / 2 : width) - 76, height: 230 };
+      const panel = { top: 10, left: 62, width: (wide ? width / 2 : width) - 76, height: Math.max(230 + extra, 110) };
       const second = wide ? { ...panel, left: panel.left + width / 2 } : { ...panel, top: panel.top + 296 };
       const below = second.top + panel.height + 58;
       resize(picture, width, below + 20 * dimensions + 94);
@@ -230,11 +223,13 @@ function render(context) {
         { from: -0.02 * steps, to: 1.02 * steps, name: "step", nearest: 1 },
         { from: LOSSES[0] / 2, to: LOSSES[1] * 2, log: true, name: "loss (log scale)" },
       );
+      // A loss that leaves the panel for good ends at its top: a line along the top would look like one that stays.
+      const losses = path.map(lossOf);
+      const last = losses.findLastIndex((loss) => loss <= LOSSES[1]) + 1;
       drawLoss(
-        path.map((weights, step) => {
-          const loss = lossOf(weights);
-          return [right.x(step), right.y(Number.isFinite(loss) ? clamp(loss, ...LOSSES) : LOSSES[1])];
-        }),
+        losses
+          .slice(0, last + 1)
+          .map((loss, step) => [right.x(step), right.y(Number.isFinite(loss) ? clamp(loss, ...LOSSES) : LOSSES[1])]),
       );
       drawStrip({ left: 20, top: below, width: width - 40 }, settings, limits.lr);
 

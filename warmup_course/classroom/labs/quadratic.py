@@ -27,9 +27,7 @@ class QuadraticLab(BrowserLab):
         momentum: in [0, 0.99].
         start: one number in [0.1, 2] for each weight; 1 each by default.
         steps: number of steps shown.
-        controls: those to show, such as ["lr"]; the others are behind "more". By default all.
-        goal: what the user is asked to reach, in words; given together with ``reached``.
-        reached: called with this lab whenever its settings change.
+        controls, goal, reached: see BrowserLab.
 
     Raises:
         ValueError: for a number out of range, or one of goal and reached without the other.

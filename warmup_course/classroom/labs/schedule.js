@@ -285,7 +285,7 @@ function render(context) {
     const [drawOther, drawNow] = [curve(axes.inner), curve(axes.inner)];
     const table = numberTable();
 
-    function draw(current, width) {
+    function draw(current, width, extra) {
       settings = current;
       panel.update(settings);
       const { compared, peak_lr, total_steps } = settings;
@@ -302,7 +302,7 @@ function render(context) {
       const [colour, otherColour] = orange ? [WITHOUT_WARMUP, WITH_WARMUP] : [WITH_WARMUP, WITHOUT_WARMUP];
       const lastStep = Math.max(total_steps, compared?.total_steps ?? 0, 2) - 1;
       const top = roundUp(Math.max(peak_lr, compared?.peak_lr ?? 0));
-      const height = 300;
+      const height = Math.max(300 + extra, 180);
       resize(picture, width, height);
       axes.place(
         { left: 62, top: 12, width: width - 76, height: height - 62 },

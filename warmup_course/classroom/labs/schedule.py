@@ -46,9 +46,7 @@ class ScheduleLab(BrowserLab):
         peak_lr: its highest LR, in [1e-6, 100].
         compare: drawn dashed beside it.
         compare_peak_lr: the peak LR of ``compare``; the same by default.
-        controls: those to show, such as ["peak_lr", "warmup_steps"]; the others are behind "more". By default all.
-        goal: what the user is asked to reach, in words; given together with ``reached``.
-        reached: called with this lab whenever its settings change.
+        controls, goal, reached: see BrowserLab.
 
     Raises:
         ValueError: for what is no Schedule, a peak LR or a number of steps out of range, compare_peak_lr without

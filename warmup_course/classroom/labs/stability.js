@@ -89,7 +89,7 @@ function cellGrid({ peak_lr, warmup_steps, outcomes, colours, title }, chosen) {
 /** The runs of one cell: a thin line a seed, a cross where a run diverged. */
 function runLines(inner, dashes) {
   const group = svg("g", { fill: "none" });
-  const lines = pool(group, () => svg("path", { "stroke-width": 1.2, "stroke-opacity": 0.8 }));
+  const lines = pool(group, () => svg("path", { class: "wc-run" }));
   const ends = svg("path", { "stroke-width": 2.5 });
   group.append(ends);
   inner.append(group);
@@ -140,7 +140,7 @@ function render(context) {
     const dashes = (colour) => (colour === WITHOUT_WARMUP ? "5 3" : "none");
     const [drawBare, drawChosen] = [runLines(axes.inner, dashes), runLines(axes.inner, dashes)];
 
-    function draw(current, width) {
+    function draw(current, width, extra) {
       settings = current;
       const { peak_lr, warmup_steps } = settings;
       for (const [name, control] of Object.entries(controls)) control.show(settings[name]);
@@ -152,7 +152,7 @@ function render(context) {
       map.style.width = beside ? em(mapWidth) : "100%";
       const room = Math.floor(beside ? width - mapWidth - 20 : width);
       right.style.width = em(room);
-      const height = 330;
+      const height = Math.max(330 + extra, 200);
       resize(picture, room, height);
       const contrast = bareColumn >= 0 && warmup_steps > 0;
       const [bareRuns, chosenRuns] = [contrast ? runsOf(row, bareColumn) : [], runsOf(row, column)];

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import traitlets
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
@@ -25,8 +26,7 @@ class StabilityLab(BrowserLab):
         runs: a sweep over peak_lr, warmup_steps and seed, in any order, each value once.
         chosen: the peak LR and the warmup length to begin with; by default in the middle.
         title: above the map; by default "Networks that train, of" their number.
-        goal: what the user is asked to reach, in words; given together with ``reached``.
-        reached: called with this lab whenever its settings change.
+        goal, reached: see BrowserLab.
 
     Raises:
         ValueError: for runs without these dimensions or without losses and outcomes, a choice that is not among them,
@@ -62,7 +62,9 @@ class StabilityLab(BrowserLab):
             "floor": plots.LOSS_FLOOR,
             "ceiling": plots.LOSS_CEILING,
         }
-        losses = self._runs.batch_loss.to_numpy().astype("<f4").tobytes()
+        losses = self._runs.batch_loss.to_numpy()
+        losses = np.where(np.isfinite(losses), losses.clip(max=plots.LOSS_CEILING), losses)
+        losses = losses.astype("<f2").astype("<f4").tobytes()  # as exact as a picture, and small when it is stored
         settings = {"peak_lr": lr, "warmup_steps": warmup}
         super().__init__(settings, goal=goal, reached=reached, data=data, losses=losses)
 
@@ -85,8 +87,8 @@ class StabilityLab(BrowserLab):
 
     @property
     def _contrast(self) -> bool:
-        """Whether the runs without warmup are drawn behind the chosen ones."""
-        return self.chosen[1] > 0 and 0 in self._runs.warmup_steps
+        """Whether there are runs without warmup, to be drawn behind the chosen ones."""
+        return 0 in self._runs.warmup_steps
 
     @property
     def message(self) -> str:

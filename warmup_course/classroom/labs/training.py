@@ -1,10 +1,10 @@
 """The lab that trains while its sliders move."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +128,9 @@ class TrainingLab(Lab):
         peak_lr = self.controls["peak_lr"]
         peak_lr.value = min(max(share * peak_lr.value, LOWEST_LR), HIGHEST_LR)
 
-    def reset(self) -> None:
-        self.controls["optimizer"].value = self._config.optimizer  # first, because the LR follows it
-        super().reset()
+    def move_to(self, settings: Mapping[str, Any]) -> None:
+        first = {name: settings[name] for name in ("optimizer",) if name in settings}  # because the LR follows it
+        super().move_to({**first, **settings})
 
     def on_move(self) -> None:
         with self._lock:
@@ -161,7 +161,7 @@ class TrainingLab(Lab):
         """Train at these positions of the controls, in the thread that asks, and show the runs."""
         n_seeds, layers, warmup_steps = (values.pop(name) for name in ("n_seeds", "hidden_layers", "warmup_steps"))
         data = self._config.load_data()
-        model = partial(MLP, data.x_train[0].numel(), data.n_classes, [64] * layers)
+        model = partial(MLP.for_data, data, [64] * layers)
         config = replace(self._config, data=data, model=model, evaluate="epoch", **values)
         self._stopped = False
         self._panels.show_schedules(config.peak_lr, warmup_steps)
@@ -219,6 +219,17 @@ def summary_of(runs: "xr.Dataset") -> str:
     return f"Of {runs.seed.size} seeds each. " + "; ".join(said) + "."
 
 
+def _locked(method: Callable[..., None]) -> Callable[..., None]:
+    """The method, while nobody else draws."""
+
+    @wraps(method)
+    def alone(panels: "_Panels", *arguments: Any) -> None:
+        with panels.picture.lock:
+            method(panels, *arguments)
+
+    return alone
+
+
 class _Panels:
     """Three panels with fixed axes, whose lines are redrawn before a background that stays."""
 
@@ -262,12 +273,15 @@ class _Panels:
         ]
         self._steps = np.arange(total_steps)
         self.picture.show()
+        for artist in self._artists:
+            artist.set_in_layout(False)  # where the axes are does not depend on it in another size either
 
     @property
     def _artists(self) -> list[Artist]:
         lines = [*self._losses, *self._accuracies, *self._ramps, *self._crosses]
         return [*lines, *self._headline, self._peak]
 
+    @_locked
     def show_schedules(self, peak_lr: float, warmup_steps: int) -> None:
         """The LR of both arms; the runs of the last position fade until there are new ones."""
         ramps = (np.ones(len(self._steps)), np.minimum((self._steps + 1) / warmup_steps, 1))
@@ -285,6 +299,7 @@ class _Panels:
             headline.set_text(f"{line} {label}: {text}")
         self.picture.show_moving(self._artists)
 
+    @_locked
     def show_runs(self, runs: "xr.Dataset") -> None:
         """The runs of both arms, as far as they are."""
         said = []

@@ -1,0 +1,67 @@
+"""The printed pages: all that a lesson asks, the key on request only, and no third page."""
+
+import re
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from warmup_course.authoring import handout as printed
+from warmup_course.authoring.headless import find_chromium
+from warmup_course.classroom.cards import to_html
+from warmup_course.classroom.quiz import load
+from warmup_course.cli import main
+from warmup_course.lesson_files import LESSONS, find
+
+ALL = find(LESSONS)
+
+
+@pytest.mark.parametrize("lesson", ALL, ids=lambda path: path.stem)
+def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
+    pages = {answers: printed.handout(lesson, answers) for answers in (False, True)}
+    predictions = lesson.read_text("utf-8").count("**Predict.** ") // 2  # each as Markdown and as plain text
+    questions = load(lesson.stem)["questions"]
+    for page in pages.values():
+        assert (1 if lesson == ALL[0] else 2) <= page.count("<img ") <= printed.FIGURES
+        assert page.count("<section>") == predictions + len(questions)
+        assert all(to_html(question["ask"].strip()).partition("</p>")[0] in page for question in questions)
+    assert pages[True].count("<em>Measured: ") == predictions
+    right = sum(bool(choice.get("right")) for question in questions for choice in question.get("choices", []))
+    assert pages[True].count("☒") == predictions + right
+    assert "☒" not in pages[False]
+    assert "Measured" not in pages[False]
+
+
+def test_the_key_of_an_order_is_that_of_its_shuffled_letters():
+    [question] = [q for q in load("03_linear_warmup")["questions"] if q["kind"] == "order"]
+    sections = re.findall(r"<section>.*?</section>", printed.handout(ALL[3], answers=True), re.S)
+    [section] = [text for text in sections if to_html(question["ask"].strip()).partition("</p>")[0] in text]
+    by_letter = dict(re.findall(r"<li>☐ ([A-Z])\. (.*?)</li>", section, re.S))
+    letters = re.search(r"<strong>([A-Z ]+)\.</strong>", section)[1].split()
+    assert [by_letter[letter] for letter in letters] == [to_html(step["text"]) for step in question["steps"]]
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium")
+@pytest.mark.parametrize("answers", [False, True])
+@pytest.mark.parametrize("lesson", ALL, ids=lambda path: path.stem)
+def test_there_are_two_pages(lesson: Path, answers: bool, tmp_path: Path):
+    pdf = printed.write_handout(lesson, tmp_path, answers).read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page[^s]", pdf)) == 2
+
+
+def test_without_a_chromium_it_is_html(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(printed, "find_chromium", lambda: None)
+    assert main(["handout", "00", "--answers", "--out", str(tmp_path / "new")]) == 0
+    page = tmp_path / "new" / "00_start_here_answers.html"
+    assert capsys.readouterr().out == f"{page}\n"
+    assert f"<h1>00 · {escape(load('00_start_here')['title'])} <" in page.read_text("utf-8")
+
+
+def test_what_is_no_lesson_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["handout", "glossary", "--out", str(tmp_path)]) != 0
+    assert "warmup-course: " in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""The page of a class: merged from the learners' files, whatever is wrong with some of them."""
+
+import io
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from warmup_course.classroom import overview, store
+from warmup_course.cli import main
+
+LESSON = "03_linear_warmup"
+HEADER = "at,lesson,kind,item,answer,state\n"
+
+
+def hand_in(folder: Path, name: str, *events: tuple[str, str, str, str]) -> Path:
+    """A learner's file, by way of the store."""
+    store.reset()
+    for kind, item, answer, state in events:
+        store.record(LESSON, kind, item, answer, state)
+    text = io.StringIO()
+    store.export_csv(text)
+    file = folder / name
+    file.write_text(text.getvalue(), "utf-8")
+    return file
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    locked = [("prediction", "How many?", answer, "locked") for answer in ("None", "All")]
+    question = [("question", "final-00-two-things-differ", answer, state) for answer, state in
+                (("Nothing yet", "right"), ("It helps", "wrong"), ("Too few", "wrong"))]  # fmt: skip
+    return [
+        hand_in(tmp_path, "a.csv", locked[0], locked[1], ("prediction", "How many?", "10 of 10", "held"), question[1]),
+        hand_in(
+            tmp_path, "b.csv", locked[0], ("prediction", "How many?", "10 of 10", "missed"), question[1], question[0]
+        ),
+        hand_in(tmp_path, "c.csv", locked[1], question[0]),
+        hand_in(tmp_path, "d.csv", locked[1], question[2]),
+    ]
+
+
+def test_the_last_lock_and_the_first_try_count(files: list[Path]):
+    learners, skipped = overview.merged(files)
+    assert (len(learners), skipped) == (4, {})
+    [asked] = overview.predictions(learners)
+    assert (asked.lesson, asked.ask, asked.answers) == (LESSON, "How many?", Counter({"All": 3, "None": 1}))
+    assert (asked.right, asked.split, asked.wrong) == ({"All"}, 1 / 4, 1 / 4)
+    [asked] = overview.questions(learners)
+    assert asked.answers == Counter({"It helps": 2, "Nothing yet": 1, "Too few": 1})
+    assert (asked.right, asked.wrong) == ({"Nothing yet"}, 3 / 4)
+
+
+def test_the_most_split_and_the_most_wrong_come_first(tmp_path: Path):
+    ids = [question["id"] for question in overview.load("final")["questions"][:2]]
+    one = hand_in(
+        tmp_path, "1.csv", ("question", ids[0], "x", "right"), ("question", ids[1], "y", "wrong"),
+        ("prediction", "all agree", "A", "locked"), ("prediction", "half each", "A", "locked"),
+    )  # fmt: skip
+    two = hand_in(
+        tmp_path, "2.csv", ("prediction", "all agree", "A", "locked"), ("prediction", "half each", "B", "locked")
+    )
+    learners, _ = overview.merged([one, two])
+    assert [asked.ask for asked in overview.predictions(learners)] == ["half each", "all agree"]
+    assert [asked.wrong for asked in overview.questions(learners)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is no file of"),
+        (b"\x89PNG\xff", "is no file of"),
+        (b"name,age\nx,1\n", "does not begin with the line"),
+        (HEADER.encode() + b"2026,03,prediction\n", "3 values in place of 6 in its row 2"),
+        (HEADER.encode() + b"2026,03,grade,x,y,z\n", "row 2: kind must be"),
+        (HEADER.encode() + b"2026,03,goal,x,y,lost\n", "row 2: state must be"),
+        (HEADER.encode() + b'2026,03,goal,x,"y', "is no file of"),
+        (HEADER.encode(), "has no answers yet"),
+        (None, "cannot be read (No such file"),
+    ],
+)
+def test_a_damaged_file_is_named_and_skipped(files: list[Path], tmp_path: Path, content: bytes | None, told: str):
+    bad = tmp_path / "bad.csv"
+    if content is not None:
+        bad.write_bytes(content)
+    learners, skipped = overview.merged([files[0], bad, *files[1:]])
+    assert len(learners) == 4
+    assert list(skipped) == [bad]
+    assert told in skipped[bad]
+
+
+def test_who_hands_in_twice_counts_once(files: list[Path], tmp_path: Path):
+    earlier, again = tmp_path / "earlier.csv", tmp_path / "again.csv"
+    earlier.write_text("".join(files[0].read_text("utf-8").splitlines(keepends=True)[:3]), "utf-8")
+    again.write_bytes(files[1].read_bytes())
+    learners, skipped = overview.merged([earlier, *files, again])
+    assert len(learners) == 4
+    assert set(skipped) == {earlier, again}
+
+
+def test_a_huge_file_is_not_read(files: list[Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(overview, "MOST_BYTES", 10)
+    assert overview.merged(files)[0] == []
+
+
+def test_the_page_escapes_what_learners_typed(tmp_path: Path):
+    typed = "<img src=x onerror=alert(1)> ![x](http://elsewhere/x.png)"
+    file = hand_in(tmp_path, "<i>.csv", ("prediction", f"Why {typed}?", typed, "locked"))
+    learners, skipped = overview.merged([file, tmp_path / "<b>none</b>"])
+    page = overview.page(learners, skipped)
+    assert "<img" not in page
+    assert "<b>" not in page
+    assert "&lt;img src=x" in page
+    ET.fromstring(page.partition(overview.MARK)[2].strip().replace('<meta charset="utf-8">', "").replace(
+        '<meta name="viewport" content="width=device-width">', ""))  # fmt: skip
+
+
+def test_the_command(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "new" / "class.html"
+    bad = tmp_path / "bad.csv"
+    assert main(["class", *map(str, files), str(bad), "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert f"4 learners are in {out}" in told.out
+    assert f"Skipped: {bad} cannot be read" in told.err
+    assert "How many?" in out.read_text("utf-8")
+    assert main(["class", str(files[0]), "--out", str(out)]) == 0  # its own earlier page
+    assert "<h1>1 learner</h1>" in out.read_text("utf-8")
+
+
+@pytest.mark.parametrize("given", [["a.csv", "--out", "notes.txt"], ["nothing.csv"], ["a.csv", "--out", "b.csv/x"]])
+def test_the_command_overwrites_nothing_else(
+    files: list[Path], given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(files[0].parent)
+    Path("notes.txt").write_text("mine", "utf-8")
+    assert main(["class", *given]) != 0
+    assert "warmup-course: " in capsys.readouterr().err
+    assert Path("notes.txt").read_text("utf-8") == "mine"

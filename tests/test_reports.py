@@ -1,0 +1,148 @@
+"""What run writes for a CI service and for people, of executions made here."""
+
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from small_lessons import code, write_lesson
+
+from warmup_course.authoring.claims import Claim
+from warmup_course.authoring.execution import Execution
+from warmup_course.authoring.reports import check_place, counted, device, junit, last_figures, page
+from warmup_course.classroom.lesson import Lesson
+from warmup_course.lesson_files import CommandError
+
+BEGUN = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+PNG = "image/png"
+READY = {"output_type": "stream", "name": "stdout", "text": "Ready: torch 2.13.0 on the GPU (X 1), notebook seed 3.\n"}
+COLOURED = "\x1b[31mValueError\x1b[39m: a < b & \x00 no"
+
+
+def figure(data: str) -> dict:
+    return {"output_type": "display_data", "data": {PNG: data}, "metadata": {PNG: {"alt": f'about "{data}"'}}}
+
+
+def printed(capsys: pytest.CaptureFixture[str], claim: Claim) -> dict:
+    """A claim's line as the lesson prints it."""
+    Lesson("03_linear_warmup", "cpu", 0, claim.standard).claim(claim.statement, claim.held)
+    return {"output_type": "stream", "name": "stdout", "text": capsys.readouterr().out}
+
+
+@pytest.fixture
+def executions(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> list[Execution]:
+    """Passed; with claims that do not hold; with other numbers; failed; not begun."""
+    monkeypatch.delenv("WARMUP_COURSE_STRICT", raising=False)
+    held, unheld = Claim("a < b & c", True, 0.12345, "<", 2.0), Claim("no < yes", False, float("nan"), ">", 3e-5)
+    again, excused = Claim("never", False), Claim("few", False, 1.0, ">=", 2.0, standard=False)
+    shown = [READY, figure("AA=="), printed(capsys, held), figure("BB=="), printed(capsys, unheld)]
+    shown += [printed(capsys, again), figure("CC==")]
+    notebook = {"cells": [{"cell_type": "code", "outputs": shown}]}
+    broken = write_lesson(tmp_path / "03_broken.ipynb", code("1 / 0", outputs=[figure("DD=="), figure("EE==")]))
+    return [
+        Execution(Path("00_fine.ipynb"), 1.25, {"cells": []}, None, "", (held,)),
+        Execution(Path("01_unheld.ipynb"), 2.0, notebook, None, "", (held, unheld, again)),
+        Execution(Path("02_few.ipynb"), 2.0, {"cells": []}, None, "", (excused,)),
+        Execution(broken, 3.0, None, "In [2]: ValueError: a < b", COLOURED, (held,)),
+        Execution(Path("04_waits.ipynb"), 0.0, None, "stopped before its end"),
+    ]
+
+
+def test_a_report_that_cannot_be_written_is_said_beforehand(tmp_path: Path):
+    check_place(tmp_path / "deep/down/junit.xml")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "deep", tmp_path / "deep/down"]
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"junit.xml cannot be written: "):
+        check_place(tmp_path / "file/junit.xml")
+
+
+def test_claims_are_counted(executions: list[Execution]):
+    assert counted(executions) == "3 of 6 claims hold"
+    assert [ended.failed for ended in executions] == [False, True, False, True, True]
+
+
+def test_a_device_is_found_where_it_is_printed(executions: list[Execution]):
+    assert device(executions[1].notebook or {}) == "the GPU (X 1)"
+    assert device({"cells": []}) == ""
+
+
+# What Jenkins' schema (junit-10.xsd) allows, with its obligatory attributes first, as far as it is used here.
+ALLOWED = {
+    "testsuites": ([], ["name", "time", "tests", "failures", "errors"], ["testsuite"]),
+    "testsuite": (
+        ["name", "tests", "failures", "errors"],
+        ["skipped", "time", "timestamp"],
+        ["properties", "testcase"],
+    ),
+    "properties": ([], [], ["property"]),
+    "property": (["name", "value"], [], []),
+    "testcase": (["name"], ["classname", "time"], ["failure", "error", "skipped"]),
+    **dict.fromkeys(["failure", "error", "skipped"], ([], ["type", "message"], [])),
+}
+
+
+def test_junit_has_a_case_for_each_claim_and_is_as_ci_services_read_it(executions: list[Execution], tmp_path: Path):
+    junit(executions, {"seed": 3}, BEGUN, tmp_path, tmp_path / "deep/junit.xml")
+    root = ElementTree.parse(tmp_path / "deep/junit.xml").getroot()
+    for element in root.iter():
+        needed, possible, children = ALLOWED[element.tag]
+        assert set(needed) <= set(element.attrib) <= {*needed, *possible}
+        assert {child.tag for child in element} <= set(children)
+        assert re.fullmatch(r"\d+\.\d{3}", element.get("time", "0.000"))
+    suites = {suite.get("name"): suite for suite in root}
+    assert list(suites) == ["00_fine", "01_unheld", "02_few", "03_broken", "04_waits"]
+    for suite in [root, *root]:
+        for attribute, tag in [("tests", "testcase"), ("failures", "failure"), ("errors", "error")]:
+            assert int(suite.get(attribute, "")) == len(list(suite.iter(tag)))
+    assert suites["00_fine"].get("timestamp") == "2026-05-04T03:02:01"
+    assert suites["02_few"].get("skipped") == "1"
+    assert all(case.get("classname") == name for name, suite in suites.items() for case in suite.iter("testcase"))
+    values = {fact.get("name"): fact.get("value") for fact in suites["01_unheld"].iter("property")}
+    assert (values["parameters"], values["device"]) == ("seed = 3", "the GPU (X 1)")
+    whole, held, unheld, again = suites["01_unheld"].findall("testcase")
+    assert [case.get("name") for case in (whole, held, unheld)] == ["runs to its end", "a < b & c", "no < yes"]
+    assert [len(case) for case in (whole, held, unheld, again)] == [0, 0, 1, 1]
+    assert unheld[0].get("message") == "does not hold: no < yes (nan > 3e-05)"
+    assert again[0].get("message") == "does not hold: never"
+    [error] = suites["03_broken"].iter("error")
+    assert (error.get("message"), error.text) == ("In [2]: ValueError: a < b", "ValueError: a < b &  no")
+
+
+def test_the_figures_are_those_shown_last_before_each_failure(executions: list[Execution]):
+    _, unheld, _, broken, _ = executions
+    assert last_figures(unheld, unheld.notebook or {}) == [figure("BB==")]
+    assert last_figures(broken, json.loads(broken.lesson.read_text("utf-8"))) == [figure("EE==")]
+    assert last_figures(broken, {"cells": []}) == []
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+def test_the_page_needs_no_other_file_and_shows_what_failed(executions: list[Execution], tmp_path: Path):
+    page(executions, {}, BEGUN, tmp_path, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    read = Page(text)
+    pictures = [attributes for tag, attributes in read.tags if tag == "img"]
+    assert [picture["src"] for picture in pictures] == [f"data:{PNG};base64,BB==", f"data:{PNG};base64,EE=="]
+    assert pictures[0]["alt"] == 'about "BB=="'
+    links = [attributes["href"] for tag, attributes in read.tags if tag == "a"]
+    assert links == [f"#{attributes['id']}" for tag, attributes in read.tags if tag == "h2"]
+    assert not re.search(r"https?://|<script|<link", text)
+    assert "5 lessons, 3 failed" in read.said
+    for words in ["3 of 6 claims hold", "no < yes", "nan > 3e-05", "ValueError: a < b &  no", "the GPU (X 1)"]:
+        assert words in read.said
+    assert "2026-05-04 03:02 UTC. Python 3." in read.said

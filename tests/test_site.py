@@ -1,0 +1,65 @@
+"""The course as web pages: what is made of a stored lesson, and what is refused. browser/test_site.py has the rest."""
+
+import re
+import sys
+import zlib
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+
+from warmup_course.authoring import site
+from warmup_course.classroom import labs
+from warmup_course.cli import main
+from warmup_course.lesson_files import LESSONS, find, read
+
+BROWSER_LAB = re.compile(r"^(QuadraticLab|ScheduleLab|StabilityLab)\(", re.M)
+NOT_STORED = {"layout", "tabbable", "tooltip"}
+
+
+def stored_labs() -> list[tuple[str, dict, str]]:
+    """The class, the state and the words of each lab of the lessons that computes in the browser."""
+    return [
+        (kind[1], output["metadata"].get("lab", {}), "".join(output["data"]["text/plain"]))
+        for lesson in find(LESSONS)
+        for cell in read(lesson)["cells"]
+        if cell["cell_type"] == "code" and (kind := BROWSER_LAB.search("".join(cell["source"])))
+        for output in cell["outputs"]
+        if "data" in output
+    ]
+
+
+def test_each_lab_is_stored_with_all_that_its_page_needs():
+    found = stored_labs()
+    assert {kind for kind, *_ in found} == {"QuadraticLab", "ScheduleLab", "StabilityLab"}
+    for kind, state, _ in found:
+        synced = getattr(labs, kind).class_traits(sync=True)
+        assert state.keys() - {"_anywidget_id"} == {name for name in synced if name[0] != "_"} - NOT_STORED
+
+
+def test_the_stability_lab_is_that_of_its_picture():
+    [(_, state, words)] = [lab for lab in stored_labs() if lab[0] == "StabilityLab"]
+    data, chosen = state["data"], state["settings"]
+    row, bare = (
+        data["outcomes"][data["peak_lr"].index(chosen["peak_lr"])][data["warmup_steps"].index(steps)]
+        for steps in (chosen["warmup_steps"], 0)
+    )
+    assert f"{row.count('trained')} of {len(row)} train with" in words
+    assert f", {bare.count('trained')} without" in words
+    runs = len(data["peak_lr"]) * len(data["warmup_steps"]) * len(row)
+    assert len(zlib.decompress(b64decode(state["losses"]))) == 4 * data["steps"] * runs
+
+
+def test_without_sphinx_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "furo", None)
+    assert main(["site", "--out", str(tmp_path / "new")]) == 2
+    assert "pip install -e .[classroom]" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_formulas_in_questions_become_mathml():
+    pytest.importorskip("latex2mathml")
+    assert "<math" in site.html_of("At $w < 1$ it falls")
+    assert r"\(" not in site.html_of("At $w < 1$ it falls")

@@ -1,0 +1,184 @@
+"""Two printed pages of a lesson: its predictions with space to write, its figures and its quiz; or the same with key.
+
+The pages are made from the lesson as stored. They are HTML, and PDF where there is a Chromium to print them.
+"""
+
+import math
+import re
+import subprocess
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from string import ascii_uppercase
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from warmup_course.authoring.headless import FLAGS, find_chromium
+from warmup_course.authoring.normal_form import PNG
+from warmup_course.classroom.cards import to_html
+from warmup_course.classroom.quiz import KINDS, OrderCard, load
+from warmup_course.lesson_files import CommandError, Notebook, read, write
+
+FIGURES = 3
+# What fits a page, in letters of the size that is usual in print, 10 pt; more makes the letters smaller.
+LETTERS = {"predictions": 4000, "questions": 3000}
+LARGEST = 12.0  # pt
+STYLE = """
+@page { size: A4; margin: 13mm; }
+body { font: 10pt/1.3 "DejaVu Sans", Verdana, sans-serif; margin: 0 auto; max-width: 184mm; }
+body { color: black; background: white; }
+h1 { font-size: 15pt; margin: 0 0 2mm; } h1 small { float: right; font-size: 9pt; font-weight: normal; }
+h2 { font-size: 11pt; margin: 0 0 1.5mm; border-bottom: 0.3mm solid; }
+p { margin: 0 0 0.8mm; } p, li { overflow-wrap: anywhere; }
+pre { margin: 0; white-space: pre-wrap; } code { font-size: 90%; }
+ol.boxes { list-style: none; margin: 0 0 1mm; padding: 0; } ol.boxes li { padding-left: 1.9em; text-indent: -1.9em; }
+ol.boxes p { display: inline; }
+.line { border-bottom: 0.2mm dotted; height: 5.5mm; }
+section { break-inside: avoid; margin: 0 0 2.5mm; }
+.columns { columns: 2; column-gap: 7mm; }
+.second { break-before: page; }
+.figures { display: flex; gap: 4mm; align-items: flex-start; margin: 0 0 2mm; } .figures div { flex: 1; }
+.figures img { width: 100%; max-height: 42mm; object-fit: contain; }
+"""
+
+
+def handout(lesson: Path, answers: bool = False) -> str:
+    """The two pages as HTML that needs no other file.
+
+    Args:
+        lesson: the lesson's file.
+        answers: with what was measured, and the right answers with their reasons.
+
+    Raises:
+        CommandError: for a file that is no lesson of this course.
+    """
+    notebook = read(lesson)
+    try:
+        quiz = load(lesson.stem)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    asked = [_section(*parts) for parts in predictions(notebook, answers)]
+    questions = [_section(*_question(question, answers)) for question in quiz["questions"]]
+    kind = "Answers" if answers else "Name or sign:&emsp;&emsp;&emsp;&emsp;&emsp;&emsp;"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(quiz["title"])}</title>'
+        f"<style>{STYLE}</style></head><body>"
+        f"<h1>{lesson.stem[:2]} · {escape(quiz['title'])} <small>{kind}</small></h1>"
+        f"<h2>Before you see it: what do you expect?</h2>{_columns(asked, LETTERS['predictions'])}"
+        f'<div class="second"><h2>After it: what does each figure say?</h2>{_figures(notebook, answers)}'
+        f"<h2>Check yourself</h2>{_columns(questions, LETTERS['questions'])}</div></body></html>\n"
+    )
+
+
+def write_handout(lesson: Path, folder: Path, answers: bool = False) -> Path:
+    """Write the pages into ``folder``, as PDF if there is a Chromium, else as HTML; the new file."""
+    name = f"{lesson.stem}{'_answers' if answers else ''}"
+    text, browser = handout(lesson, answers), find_chromium()
+    page = folder / f"{name}.html"
+    if browser is None:
+        write(page, text)
+        return page
+    page = page.with_suffix(".pdf")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory() as scratch:
+            source, printed = Path(scratch) / "page.html", Path(scratch) / "page.pdf"
+            source.write_text(text, "utf-8")
+            options = ["--headless", *FLAGS, f"--user-data-dir={scratch}/profile", "--no-pdf-header-footer"]
+            command = [browser, *options, f"--print-to-pdf={printed}", source.as_uri()]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            page.write_bytes(printed.read_bytes())
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CommandError(f"{page} cannot be written: {error}") from error
+    return page
+
+
+# What is asked, the choices (is it right?), and what follows them; None is a line to write on.
+Parts = tuple[str, list[tuple[bool, str]], str | None]
+
+
+def question_in(shown: str) -> tuple[str, list[str]] | None:
+    """The question and the choices of a stored prediction, if it is one."""
+    if not shown.startswith("**Predict.** "):
+        return None
+    question, *choices = re.split(r"\n+- [A-Z]\. ", shown.removeprefix("**Predict.** "))
+    return question, [choice.strip() for choice in choices]
+
+
+def reveal_in(shown: str) -> tuple[str, str] | None:
+    """What was measured, and the choice that it bears out, of a stored reveal, if it is one."""
+    found = re.search(r"\*\*Measured:\*\* (.*?)\. \*\*So:\*\* (.*)\.", shown, re.S)
+    return (found[1], found[2]) if found else None
+
+
+def predictions(notebook: Notebook, answers: bool) -> Iterator[Parts]:
+    asked: list[tuple[str, list[str]]] = []
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            text = "".join(output.get("data", {}).get("text/markdown", ""))
+            if prediction := question_in(text):
+                asked.append(prediction)
+            elif found := reveal_in(text):  # they come in the order of their predictions
+                question, choices = asked.pop(0)
+                judged = [(answers and choice.rstrip(".") == found[1], choice) for choice in choices]
+                yield question, judged, f"*Measured: {found[0]}.*" if answers else None
+
+
+def _question(question: dict[str, Any], answers: bool) -> Parts:
+    card = KINDS[question["kind"]]("", question, "")
+    how = card.how()
+    ask = question["ask"].strip() + (f" *{how}*" if how else "")
+    if "choices" in question:
+        choices = [(answers and bool(choice.get("right")), choice["text"]) for choice in question["choices"]]
+        whys = " ".join(choice["why"].strip() for choice in question["choices"] if choice.get("right"))
+        return ask, choices, whys if answers else ""
+    key = f"{question['answer']:g}" if "answer" in question else ""
+    if isinstance(card, OrderCard):
+        key = " ".join(ascii_uppercase[card.shuffled.index(place)] for place in range(len(card.shuffled)))
+    choices = [(False, text) for text in card.options()]
+    return ask, choices, f"**{key}.** {question['because']}" if answers else None
+
+
+def _section(ask: str, choices: list[tuple[bool, str]], after: str | None) -> str:
+    boxes = "".join(
+        f"<li>{'☒' if right else '☐'} {ascii_uppercase[number]}. {to_html(text)}</li>"
+        for number, (right, text) in enumerate(choices)
+    )
+    rest = '<div class="line"></div>' if after is None else to_html(after)
+    return f"<section>{to_html(ask)}{f'<ol class=boxes>{boxes}</ol>' if boxes else ''}{rest}</section>"
+
+
+def _columns(sections: list[str], letters: int) -> str:
+    """The sections in two columns, in letters as large as the page has room for."""
+    text = re.sub(r"<[^>]*>", "", "".join(sections))
+    lines = sum(section.count("<li>") + section.count("<section>") for section in sections)
+    size = min(LARGEST, 10 * math.sqrt(letters / max(len(text) + 25 * lines, 1)))
+    return f'<div class="columns" style="font-size: {size:.1f}pt">{"".join(sections)}</div>'
+
+
+def _figures(notebook: Notebook, answers: bool) -> str:
+    """Some of the figures, from the lesson's first to its last; the beginnings of their alt texts are the key."""
+    found = [
+        (output["data"][PNG], output["metadata"].get(PNG, {}).get("alt", ""))
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if PNG in output.get("data", {})
+    ]
+    found = [(png, alt) for png, alt in found if not alt.startswith("A lab with")]
+    chosen = found[:: math.ceil(len(found) / FIGURES)] if found else []
+    boxes = "".join(
+        f'<div><img src="data:image/png;base64,{"".join(png).strip()}" alt="{escape(alt)}">'
+        + (f"<small>{escape(alt.partition(' Axes:')[0])}</small>" if answers else '<div class="line"></div>' * 2)
+        + "</div>"
+        for png, alt in chosen
+    )
+    return f'<div class="figures">{boxes}</div>'
+
+
+def shown(cell: dict[str, Any]) -> str:
+    """What a cell shows to a reader without a kernel: Markdown."""
+    return "\n".join(
+        "".join(output["data"].get("text/markdown") or output["data"].get("text/plain", ""))
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )

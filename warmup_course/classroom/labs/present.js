@@ -1,0 +1,190 @@
+// "Present": a lab alone on the whole screen, and keys for all that a presenter does with it.
+// Labs that draw in the kernel have this file as a widget of their own, those in the browser have it before chart.js.
+
+// JupyterLab looks for this at the element that has the focus; elsewhere it would take the keys.
+const SUPPRESS = "data-lm-suppress-shortcuts";
+const SLIDERS = "input[type=range]:enabled, .noUi-handle";
+const TYPED_INTO = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable=true]";
+const HELP = "← → move · Tab next control · r reset · h hide or show · k keep · n, b next, back · d dark · Esc leave · ? help";
+
+/** Settings from lines of JSON, some with a question. Throws for lines that are not settings like these. */
+export function parseSettings(text, like) {
+  const names = ({ ask, ...settings }) => Object.keys(settings).sort().join();
+  return text.trim().split("\n").map((line) => {
+    const settings = JSON.parse(line);
+    if (names(settings) !== names(like)) throw new Error(`no settings of this lab: ${line}`);
+    return settings;
+  });
+}
+
+/**
+ * The button that lets a lab fill the screen. lab() is the lab's element; model has its settings, its defaults and the
+ * settings kept, some with a question to ask before the result is seen; change(settings) moves the lab there; resized()
+ * is called when the presentation begins or ends.
+ */
+export function presenter(model, lab, change, resized) {
+  const button = document.createElement("button");
+  const said = document.createElement("div");
+  const asked = document.createElement("div");
+  let root = null; // the lab while it is presented
+  let slider = null; // the last one that had the focus
+  let at = 0;
+
+  Object.assign(button, { type: "button", textContent: "Present", title: "This lab alone on the whole screen (p)" });
+  button.setAttribute(SUPPRESS, "true");
+  said.className = "wc-said";
+  asked.className = "wc-asked";
+  for (const line of [said, asked]) line.setAttribute("role", "status");
+
+  async function begin() {
+    const element = lab();
+    // Its place is kept free: what a notebook shows, and so holds in the page, depends on where it is.
+    element.parentElement.style.minHeight = `${element.offsetHeight}px`;
+    try {
+      await element.requestFullscreen();
+    } catch {
+      element.classList.add("wc-window"); // where a page may not fill the screen, the lab fills the page
+    }
+    follow();
+  }
+
+  function leave() {
+    root.classList.remove("wc-window");
+    if (document.fullscreenElement) document.exitFullscreen();
+    else follow();
+  }
+
+  const say = (text) => (said.textContent = text);
+  const aim = () => (slider?.isConnected ? slider : root.querySelector(`${SLIDERS}, [tabindex="0"]`))?.focus();
+  const kept = () => [model.get("defaults"), ...model.get("kept")];
+
+  function moveTo({ ask = "", ...settings }) {
+    root.classList.toggle("wc-blank", Boolean(ask)); // until the hands are counted
+    asked.textContent = ask;
+    resized(true); // the question takes some of the room
+    change(settings);
+  }
+
+  function go(by) {
+    at = Math.min(Math.max(at + by, 0), kept().length - 1);
+    moveTo(kept()[at]);
+    if (kept().length === 1) say("This is the only position: k keeps one more.");
+  }
+
+  function keep(positions) {
+    at = kept().length;
+    model.set("kept", [...model.get("kept"), ...positions]);
+    model.save_changes();
+    say(`Positions kept: ${kept().length - 1}. n and b go through them, Ctrl+C copies all.`);
+  }
+
+  const keys = {
+    Escape: leave,
+    p: leave,
+    n: () => go(1),
+    b: () => go(-1),
+    k: () => keep([model.get("settings")]),
+    r: () => moveTo(model.get("defaults")),
+    h: () => root.classList.toggle("wc-blank"),
+    d: () => root.classList.toggle("wc-dark"),
+    "?": () => say(HELP),
+  };
+  // What remote controls send: two buttons, and one that makes the screen black.
+  Object.assign(keys, { PageDown: keys.n, PageUp: keys.b, ".": keys.h });
+
+  /** Called before JupyterLab and the controls look at a key. */
+  function pressed(event) {
+    const { key, target } = event;
+    const inside = lab()?.contains(target);
+    const modified = event.ctrlKey || event.altKey || event.metaKey;
+    const typed = inside && target.matches(TYPED_INTO) && key.length === 1;
+    const action = root ? keys[key] : inside && key === "p" && begin;
+    if (root) say("");
+    if (action && !modified && !typed) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      action();
+    } else if (root && !inside) {
+      event.stopImmediatePropagation(); // behind the lab, nothing is to happen
+      aim();
+    } else if (root && !target.hasAttribute(SUPPRESS)) {
+      target.setAttribute(SUPPRESS, "true");
+      setTimeout(() => target.removeAttribute(SUPPRESS));
+    }
+  }
+
+  function focused({ target }) {
+    if (!root) return;
+    if (target.matches(SLIDERS) && root.contains(target)) slider = target;
+    else if (target === root || !root.contains(target)) aim();
+  }
+
+  function copied(event) {
+    if (!root || !getSelection().isCollapsed) return;
+    const positions = model.get("kept").length ? model.get("kept") : [model.get("settings")];
+    event.clipboardData.setData("text/plain", positions.map((settings) => JSON.stringify(settings)).join("\n"));
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    say(`Copied: ${positions.length} of this lab's positions, each a line.`);
+  }
+
+  function pasted(event) {
+    if (!root) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    try {
+      const positions = parseSettings(event.clipboardData.getData("text/plain"), model.get("defaults"));
+      keep(positions);
+      moveTo(positions[0]);
+    } catch (error) {
+      say(`Not pasted: ${error.message}`);
+    }
+  }
+
+  function follow() {
+    const presented = Boolean(lab()) && (document.fullscreenElement === lab() || lab().matches(".wc-window"));
+    if (presented === Boolean(root)) return;
+    if (presented) {
+      root = lab();
+      root.classList.add("wc-presented");
+      root.classList.toggle("wc-dark", document.body.dataset.jpThemeLight === "false");
+      root.tabIndex = -1; // so that a click beside the controls stays here
+      root.prepend(asked);
+      root.append(said);
+      button.textContent = "Leave";
+      say(HELP);
+      if (!root.querySelector(`:is(${SLIDERS}):focus`)) aim();
+    } else {
+      said.remove();
+      asked.remove();
+      asked.textContent = "";
+      root.classList.remove("wc-presented", "wc-dark", "wc-blank");
+      root.removeAttribute("tabindex");
+      root.parentElement.style.minHeight = "";
+      root = null;
+      button.textContent = "Present";
+      button.focus();
+    }
+    resized(presented);
+  }
+
+  const listeners = { keydown: pressed, focusin: focused, copy: copied, paste: pasted, fullscreenchange: follow };
+  for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener, true);
+  button.addEventListener("click", () => (root ? leave() : begin()));
+  if (document.body.matches("[data-voila], .wc-alone")) {
+    // A page of one lab, see demo.py: it fills the page as soon as it is seen, and asks its first question.
+    const shown = new ResizeObserver(async () => {
+      if (!button.offsetWidth) return;
+      shown.disconnect();
+      await begin();
+      go(1);
+    });
+    shown.observe(button);
+  }
+  return {
+    button,
+    close() {
+      for (const [name, listener] of Object.entries(listeners)) window.removeEventListener(name, listener, true);
+    },
+  };
+}
