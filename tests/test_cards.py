@@ -41,13 +41,18 @@ def test_a_kernel_keeps_what_a_person_asks_for_alone(tmp_path: Path, monkeypatch
     def run(code: str, metadata: dict[str, Any]) -> list[str]:
         """What it shows."""
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-        client.shell_channel.send(client.session.msg("execute_request", content, metadata=metadata))
+        asked = client.session.msg("execute_request", content, metadata=metadata)
+        client.shell_channel.send(asked)
         shown = []
-        while (said := client.get_iopub_msg(timeout=120))["content"] != {"execution_state": "idle"}:
+        while True:
+            said = client.get_iopub_msg(timeout=120)
+            if said["parent_header"].get("msg_id") != asked["msg_id"]:  # of the client's own start
+                continue
+            if said["content"] == {"execution_state": "idle"}:
+                return shown
             assert said["msg_type"] != "error", said["content"]
             if said["msg_type"] == "display_data":
                 shown.append(said["content"]["data"]["text/markdown"])
-        return shown
 
     try:
         run("from warmup_course.classroom import exercise", {})

@@ -360,9 +360,9 @@ def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
     monkeypatch.setattr(checks, "find_chromium", lambda: "/usr/bin/chromium")
     assert cli.main(["test"]) == 1
     *units, browser, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
-    assert [unit.split(" -n ")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
+    assert [unit.split(" --re")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
     assert units[-1].endswith("-m not slow")
-    assert browser == "pytest -q tests/browser -m not slow"  # in one process
+    assert browser == " ".join([*checks.PYTEST, "tests/browser -m not slow"])  # in one process
     assert "--nbval-lax --nbval-current-env --nbval-cell-timeout=300" in lessons
     assert "--dist loadfile" in lessons
     assert lessons.endswith(f"{course / 'notebooks/00_start_here.ipynb'} {course / 'notebooks/01_claim.ipynb'}")
@@ -370,6 +370,19 @@ def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "FAILED: ruff check, ruff format, mypy, unit tests, tests in JupyterLab, lessons (cpu)" in said
     assert "left out" not in said
+
+
+@pytest.mark.process
+def test_what_was_too_slow_is_tried_once_more_and_what_was_wrong_is_not(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "tried = []\n"
+        "def test_slow():\n    tried.append(1)\n    if len(tried) < 2: raise TimeoutError('30 s')\n"
+        "def test_too_slow():\n    raise TimeoutError('30 s')\n"
+        "def test_wrong():\n    assert 1 == 2\n"
+    )
+    command = [sys.executable, "-m", *checks.PYTEST, "-n", "2", "-p", "no:cacheprovider", "test_it.py"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "2 failed, 1 passed, 2 rerun in" in ended.stdout
 
 
 def test_without_a_chromium_the_checks_go_on_and_say_so(course, runs, capsys, monkeypatch):

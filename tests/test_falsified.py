@@ -239,7 +239,7 @@ def ways_to_fall(lesson: Path, seed: int = 0) -> dict[str, list[str]]:
         found.setdefault(statement, []).extend(latest.pop())
 
     shared: dict[str, Any] = {"__tried__": tried}
-    run_cells(lesson, seed, keep, shared, record)
+    run_cells(lesson, {"device": "cpu", "seed": seed}, keep, shared, record)
     plt.close("all")
     return found
 

@@ -14,6 +14,8 @@ from warmup_course.authoring.headless import find_chromium
 from warmup_course.lesson_files import CommandError
 
 Checks = dict[str, tuple[list[str], str]]  # name -> python -m command, device
+# What a busy machine keeps waiting for too long is tried once more. What is wrong is not.
+PYTEST = ["pytest", "-q", "--reruns=1", "--only-rerun=(?i)timeout|takes too long|^Empty"]
 
 
 def usual(lessons: Sequence[Path], fast: bool) -> Checks:
@@ -27,7 +29,7 @@ def usual(lessons: Sequence[Path], fast: bool) -> Checks:
         return checks | {"unit tests": without_browser("not process and not slow")}
     checks["unit tests"] = without_browser("not slow")
     if find_chromium():
-        checks["tests in JupyterLab"] = (["pytest", "-q", "tests/browser", "-m", "not slow"], "cpu")
+        checks["tests in JupyterLab"] = ([*PYTEST, "tests/browser", "-m", "not slow"], "cpu")
     return checks | nbval(lessons)
 
 
@@ -36,13 +38,13 @@ def slow() -> Checks:
     checks: Checks = {"slow tests": without_browser("slow")}
     if find_chromium():  # JupyterLab and the site, each in a browser of its own
         side_by_side = ["-n", str(min(2, cores())), "--dist", "loadfile"]
-        checks["slow tests in JupyterLab"] = (["pytest", "-q", *side_by_side, "tests/browser", "-m", "slow"], "cpu")
+        checks["slow tests in JupyterLab"] = ([*PYTEST, *side_by_side, "tests/browser", "-m", "slow"], "cpu")
     return checks
 
 
 def without_browser(marks: str) -> tuple[list[str], str]:
     """The tests with these marks that drive no browser."""
-    return ["pytest", "-q", "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
+    return [*PYTEST, "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
 
 
 def of_lesson(lesson: Path) -> Checks:
@@ -75,7 +77,8 @@ def run(checks: Checks, root: Path, junit: Path | None) -> list[str]:
     Raises:
         CommandError: if a tool is missing.
     """
-    if missing := [name for name in ("pytest", "nbval", "xdist", "ruff", "mypy") if find_spec(name) is None]:
+    tools = ("pytest", "nbval", "xdist", "pytest_rerunfailures", "ruff", "mypy")
+    if missing := [name for name in tools if find_spec(name) is None]:
         raise CommandError(f"the checks need {', '.join(missing)}: python3 start.py test, or pip install -e .[test]")
     failed = []
     for name, (command, device) in checks.items():

@@ -75,7 +75,7 @@ class CellError(Exception):
 
 def run_cells(
     lesson: Path,
-    seed: int,
+    parameters: dict[str, Any],
     rewrite: ast.NodeTransformer,
     names: dict[str, Any],
     record: Callable[[Any, str, object], None],
@@ -83,7 +83,7 @@ def run_cells(
     """Execute a lesson's code cells in this process, without showing what they show.
 
     Args:
-        lesson, seed: which, and the notebook's seed.
+        lesson, parameters: which, and what replaces the values of its first code cell.
         rewrite: what becomes of each cell before it is executed.
         names: what the cells find, and where they leave what they make.
         record: stands in for Lesson.claim.
@@ -108,11 +108,11 @@ def run_cells(
             except Exception as failure:
                 raise CellError(f"code cell {number}: {type(failure).__name__}: {failure}") from failure
             if "parameters" in cell["metadata"].get("tags", ()):
-                names |= {"seed": seed, "device": "cpu"}
+                names |= parameters
 
 
-def measure(lesson: Path, seed: int) -> Measured:
-    """Run the lesson's cells with its claims recorded."""
+def measure(lesson: Path, seed: int, **others: int) -> Measured:
+    """Run the lesson's cells with its claims recorded, on the CPU, with this seed and other parameters."""
     from warmup_course.classroom.predictions import Prediction
 
     recorder = Recorder()
@@ -128,7 +128,7 @@ def measure(lesson: Path, seed: int) -> Measured:
         try:
             run_cells(
                 lesson,
-                seed,
+                {"device": "cpu", "seed": seed, **others},
                 Sides(),
                 {"__compared__": recorder.compared},
                 lambda _, statement, holds: recorder.record(statement, holds),
