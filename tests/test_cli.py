@@ -380,7 +380,7 @@ def test_what_was_too_slow_is_tried_once_more_and_what_was_wrong_is_not(tmp_path
         "def test_too_slow():\n    raise TimeoutError('30 s')\n"
         "def test_wrong():\n    assert 1 == 2\n"
     )
-    command = [sys.executable, "-m", *checks.PYTEST, "-n", "2", "-p", "no:cacheprovider", "test_it.py"]
+    command = [sys.executable, "-m", *checks.PYTEST, "-p", "no:cacheprovider", "test_it.py"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "2 failed, 1 passed, 2 rerun in" in ended.stdout
 
