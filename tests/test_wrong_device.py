@@ -1,6 +1,6 @@
 """Everything that computes, on a GPU: a tensor left on the CPU is an error there. Without a GPU, one is pretended."""
 
-import json
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ from pretended_gpu import pretended_gpu
 from torch import nn
 
 from warmup_course import TrainConfig, data, sweep, train
+from warmup_course.authoring.evidence import run_cells
 from warmup_course.classroom import InsideLab, TrainingLab, begin
 from warmup_course.classroom.capstone import TASK, Budget
 from warmup_course.model import ConvNet, TinyGPT, TinyTransformer
@@ -186,14 +187,9 @@ LESSONS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("[0
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("gpu")
+@pytest.mark.filterwarnings("ignore:More than 20 figures have been opened")  # a notebook closes them
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
-def test_a_lesson_with_the_functions_that_it_defines(lesson: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_lesson_with_the_functions_that_it_defines(lesson: Path):
     """In this process, one cell after the other, with two seeds: what comes out is not looked at."""
-    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
-    names: dict[str, Any] = {"__name__": "lesson"}
-    for cell in json.loads(lesson.read_text("utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-            if "parameters" in cell["metadata"].get("tags", ()):
-                names |= {"device": "cuda", "n_seeds": 2}
+    run_cells(lesson, {"device": "cuda", "n_seeds": 2}, ast.NodeTransformer(), {}, lambda *_: None)
     plt.close("all")
