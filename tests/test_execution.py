@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,23 @@ def test_a_dead_kernel_and_a_slow_cell_are_told_with_their_cell(
     errors = [ended.error for ended in execute_all(find(tmp_path), parameters)]
     assert [error and error.split(": ")[0] for error in errors] == ["In [2]", "In [3]"]
     assert [error and error.split(": ")[1] for error in errors] == ["CellTimeoutError", "DeadKernelError"]
+
+
+@pytest.mark.process
+def test_what_a_cell_shows_may_arrive_long_after_it_has_ended(tmp_path: Path):
+    late = """
+        import time
+        kernel = get_ipython().kernel
+        publish = kernel._publish_status
+        def publish_late(status, *args, **kwargs):
+            time.sleep(5 * (status == "idle"))
+            publish(status, *args, **kwargs)
+        kernel._publish_status = publish_late
+        print("shown")
+    """
+    write_lesson(tmp_path / "00_late.ipynb", code(textwrap.dedent(late)))
+    [ended] = execute_all(find(tmp_path), {})
+    assert ended.error is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")

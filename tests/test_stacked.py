@@ -231,7 +231,7 @@ def test_the_headline_ends_alike_by_both_kinds(monkeypatch: pytest.MonkeyPatch) 
 def test_a_step_takes_no_new_memory_for_activations() -> None:
     config = TrainConfig(model=lambda: MLP(hidden=[500]), device="cpu")
     models, data = StackedMLP(config, [0], 2), config.load_data()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen:
         for rows in (64, 29, 64):
             models.step(data.x_train[None, :rows], data.y_train[None, :rows], torch.tensor([0.1, 0.2]))
     assert 0 < max(event.self_cpu_memory_usage for event in seen.key_averages()) < 29 * 500 * 4

@@ -312,7 +312,7 @@ def _train_stack(
     step = 0
     for epoch, end in enumerate(record.epoch_step):
         while step < end:  # one epoch, or all
-            in_order = torch.tensor([list(order.sampler) for order in orders], device=lr.device)
+            in_order = torch.tensor(np.array([list(order.sampler) for order in orders]), device=lr.device)
             for rows in in_order.split(config.batch_size, dim=1)[: end - step]:
                 tick()
                 record.keep(step, stack)

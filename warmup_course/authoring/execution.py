@@ -233,6 +233,7 @@ def _execute(
             progress_bar=False,
             cwd=lesson.parent,
             execution_timeout=CELL_TIMEOUT,
+            iopub_timeout=CELL_TIMEOUT,  # one process hears all kernels, and a quiz alone says hundreds of things
             extra_arguments=[
                 "--log-level=CRITICAL",  # no talk of ports and of being shut down
                 f"--IPKernelApp.exec_lines={claims.line_for_kernel(recorded)}",

@@ -16,8 +16,7 @@ from warmup_course.arguments import function, shown, text
 from warmup_course.classroom import store
 from warmup_course.classroom.store import StoreError
 
-# In all boxes of letters and texts, so that no ToggleButton is as wide as its default.
-LETTER = {"width": "4em", "min_width": "4em"}
+MARGIN = {"margin": "2px 2px 0.5em 2px"}
 
 # Of all that cards.css styles.
 CSS_CLASS = "wc-card"
@@ -123,21 +122,25 @@ class Choices(widgets.VBox):
     def __init__(self, texts: Sequence[str], *, several: bool = False) -> None:
         self.texts = tuple(re.sub(r"[`*$]", "", text) for text in texts)  # as they are said, without marks
         self._signs = ("□", "■") if several else ("○", "●")  # no tick: chosen is not yet right
-        self.buttons = [widgets.ToggleButton(layout=LETTER) for _ in texts]
+        letter, row = widgets.Layout(width="4em", min_width="4em"), widgets.Layout(align_items="center")
+        beside = widgets.Layout(**MARGIN)
+        self.buttons = [widgets.ToggleButton(**self._look(number), layout=letter) for number in range(len(texts))]
         for button in self.buttons:
-            self._tell_chosen(button)
-            button.observe(lambda change: self._tell_chosen(change.owner), "value")
+            button.observe(self._tell_chosen, "value")
             if not several:
                 button.observe(self._leave_only, "value")
-        rows = zip(self.buttons, map(clickable, texts), strict=True)
-        super().__init__([widgets.HBox([button, text], layout={"align_items": "center"}) for button, text in rows])
+        pairs = zip(self.buttons, (clickable(text, beside) for text in texts), strict=True)
+        super().__init__([widgets.HBox(pair, layout=row) for pair in pairs])
 
-    def _tell_chosen(self, button: widgets.ToggleButton) -> None:
+    def _look(self, number: int, chosen: bool = False) -> dict[str, str]:
         """Not by colour alone, and to a screen reader too, for which ipywidgets have no word."""
-        number = self.buttons.index(button)
         text = self.texts[number]
-        button.description = f"{self._signs[button.value]} {ascii_uppercase[number]}"
-        button.tooltip = f"chosen: {text}" if button.value else text
+        description = f"{self._signs[chosen]} {ascii_uppercase[number]}"
+        return {"description": description, "tooltip": f"chosen: {text}" if chosen else text}
+
+    def _tell_chosen(self, change: Any) -> None:
+        for name, value in self._look(self.buttons.index(change.owner), change.new).items():
+            setattr(change.owner, name, value)
 
     def _leave_only(self, change: Any) -> None:
         if change.new:
@@ -178,15 +181,13 @@ def lettered(texts: Sequence[str]) -> str:
 
 def rendered(markdown: str) -> widgets.HTMLMath:
     """Markdown with code and $formulas$ as a widget."""
-    return widgets.HTMLMath(to_html(markdown), layout={"margin": "2px 2px 0.5em 2px"})
+    return widgets.HTMLMath(to_html(markdown), layout=MARGIN)
 
 
-def clickable(markdown: str) -> widgets.HTMLMath:
+def clickable(markdown: str, layout: widgets.Layout) -> widgets.HTMLMath:
     """The same, for the text beside a button: a click on it is one on the button."""
     press = "this.closest('.widget-hbox').querySelector('button').click()"
-    text = rendered(markdown)
-    text.value = f'<div style="cursor: pointer" onclick="{press}">{text.value}</div>'
-    return text
+    return widgets.HTMLMath(f'<div style="cursor: pointer" onclick="{press}">{to_html(markdown)}</div>', layout=layout)
 
 
 class Goal:
