@@ -4,7 +4,7 @@ What is computed is computed on the CPU, so ``.item()``, masks, optimizers, Data
 To torch's own C++ such a tensor is on the "meta" device, which every build knows; to Python it is on "cuda:0".
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -70,21 +70,29 @@ class OnGPU(Tensor):
 
 def _compute(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Apply an operator to the numbers; the result is on the GPU where its tensors are, or where ``device`` says so."""
-    on_gpu = [value for value in _leaves((args, kwargs)) if isinstance(value, OnGPU)]
+    changed: dict[int, OnGPU] = {}  # by what holds its numbers: in place, this stays the same tensor
+    on_cpu = False
+
+    def inner(value: Any) -> Any:
+        nonlocal on_cpu
+        if isinstance(value, OnGPU):
+            changed[id(value.numbers)] = value
+            return value.numbers
+        on_cpu = on_cpu or isinstance(value, Tensor | torch.Generator)
+        return value
+
+    numbers, options = _map(inner, args), {name: _map(inner, value) for name, value in kwargs.items()}
     wanted = kwargs.get("device")
-    there = bool(on_gpu) if wanted is None else wanted == META
+    there = bool(changed) if wanted is None else wanted == META
     if operator == aten.copy_.default:
         there = isinstance(args[0], OnGPU)
-    elif operator not in COPIES:
-        indexes = operator.overloadpacket in INDEXING and isinstance(args[0], OnGPU)
-        _refuse_two_devices(operator, _leaves((args[0], args[2:]) if indexes else (args, kwargs)), there)
+    elif operator not in COPIES and (on_cpu if there else changed):
+        _refuse_two_devices(operator, args, kwargs, there)
     if there and wanted is not None:
-        kwargs = kwargs | {"device": torch.device("cpu")}
-    args, kwargs = _map(lambda value: value.numbers if isinstance(value, OnGPU) else value, (args, kwargs))
-    result = operator(*args, **kwargs)
+        options["device"] = torch.device("cpu")
+    result = operator(*numbers, **options)
     if not there:
         return result
-    changed = {id(tensor.numbers): tensor for tensor in on_gpu}  # in place; this stays the same tensor
 
     def outer(value: Any) -> Any:
         return value if not isinstance(value, Tensor) else changed[id(value)] if id(value) in changed else OnGPU(value)
@@ -92,8 +100,11 @@ def _compute(operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return _map(outer, result)
 
 
-def _refuse_two_devices(operator: Any, values: Iterable[Any], there: bool) -> None:
-    for value in values:
+def _refuse_two_devices(operator: Any, args: Any, kwargs: dict[str, Any], there: bool) -> None:
+    if operator.overloadpacket in INDEXING and isinstance(args[0], OnGPU):
+        args = (args[0], args[2:])
+
+    def refuse(value: Any) -> None:
         if isinstance(value, torch.Generator) and there:
             raise RuntimeError(f"Expected a 'cuda' device type for generator but found 'cpu': {operator}")
         # A number without dimensions may come from the CPU where it is one operand of many.
@@ -101,21 +112,13 @@ def _refuse_two_devices(operator: Any, values: Iterable[Any], there: bool) -> No
         if isinstance(value, Tensor) and isinstance(value, OnGPU) != there and not (there and is_number):
             raise RuntimeError(f"Expected all tensors to be on the same device, found cuda:0 and cpu: {operator}")
 
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(part)
-    else:
-        yield value
+    _map(refuse, (args, list(kwargs.values())))
 
 
 def _map(change: Callable[[Any], Any], value: Any) -> Any:
     """The same with every leaf changed; torch's own pytree would take most of the time."""
     if type(value) in (list, tuple):
-        return type(value)(_map(change, part) for part in value)
-    if isinstance(value, dict):
-        return {key: _map(change, part) for key, part in value.items()}
+        return type(value)([_map(change, part) for part in value])
     return change(value)
 
 
@@ -134,7 +137,7 @@ class _Devices(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in ABOUT_DEVICES:
             return function(*args, **kwargs or {})
-        args, kwargs = _map(_to_torch, (args, kwargs or {}))
+        args, kwargs = map(_to_torch, args), {name: _to_torch(value) for name, value in (kwargs or {}).items()}
         # Torch makes no use of values on META.
         if function in FROM_VALUES and kwargs.get("device") == META:
             return function(*args, **kwargs | {"device": "cpu"}).to(META)
