@@ -23,16 +23,18 @@ FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 PAGES = [*lesson_files.find(FOLDER), FOLDER / lesson_files.GLOSSARY]
 
 
-def web_page(notebook: Any) -> BeautifulSoup:
+def web_page(notebook: Any, **options: str) -> BeautifulSoup:
     """As ``jupyter nbconvert --to html`` makes it in the folder of the lessons."""
     config = PyFileConfigLoader("jupyter_nbconvert_config.py", path=str(FOLDER)).load_config()
-    return BeautifulSoup(HTMLExporter(config=config).from_notebook_node(notebook)[0], "html.parser")
+    return BeautifulSoup(HTMLExporter(config=config, **options).from_notebook_node(notebook)[0], "html.parser")
 
 
 @cache
 def text_of(name: str) -> BeautifulSoup:
-    """A stored page without its outputs."""
-    return web_page(nbformat.reads(lesson_files.without_outputs(FOLDER / name), 4))
+    """A stored page's text alone, without what stands around every page."""
+    notebook = nbformat.read(FOLDER / name, 4)
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    return web_page(notebook, template_name="basic")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

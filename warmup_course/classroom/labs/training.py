@@ -120,6 +120,7 @@ class TrainingLab(Lab):
         for name in ("optimizer", "loss"):
             widgets_by_name[name].style.button_width = "auto"
         widgets_by_name["optimizer"].observe(self._follow_optimizer, "value")
+        self._panels.show()
         self.run(self.values)
 
     def _follow_optimizer(self, change: Any) -> None:
@@ -272,6 +273,9 @@ class _Panels:
             for c in self.COLOURS
         ]
         self._steps = np.arange(total_steps)
+
+    def show(self) -> None:
+        """Draw the axes, before which the lines will move."""
         self.picture.show()
         for artist in self._artists:
             artist.set_in_layout(False)  # where the axes are does not depend on it in another size either
