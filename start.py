@@ -89,9 +89,8 @@ def main(arguments: list[str]) -> int:
     if command[0] == "bundle":
         with only_one_installation() as lock:
             return bundle(command[1:], torch, lock)
-    extra = {"test": "[test]", "demo": "[classroom]", "slides": "[classroom]", "site": "[classroom]"}.get(
-        command[0], ""
-    )
+    for_teachers = dict.fromkeys(("demo", "slides", "site", "handout", "class"), "[classroom]")
+    extra = {"test": "[test]", **for_teachers}.get(command[0], "")
     if not is_ready(goal_for(torch, extra)):
         with only_one_installation() as lock:
             goal = goal_for(torch, extra)  # another one may have ended just now
@@ -183,7 +182,7 @@ def bundle(arguments: list[str], torch: str | None, lock: Lock) -> int:
         python = Path(folder) / PYTHON.relative_to(VENV)
         run("virtual environment", [sys.executable, "-m", "venv", folder], lock)
         pip = [str(python), "-m", "pip", "download", *QUIET, "--dest", str(wheels), "--find-links", str(wheels)]
-        install_with(pip, ".[classroom]", torch or "default", lock, build_requirements())
+        install_with(pip, ".[classroom]", torch or read_stamp().get("torch", "default"), lock, build_requirements())
     there = shlex.quote(wheels.name)
     print(f"Take the course's folder and this one to each machine. There: python3 start.py --wheels {there} lab")
     return 0

@@ -419,7 +419,6 @@ BEYOND: list[tuple[str, dict[str, Any], str]] = [
     ("TrainingLab", {"warmup_steps": 0}, "warmup_steps must be a whole number from 1 to 2, got 0"),
     ("TrainingLab", {"warmup_steps": 3}, "warmup_steps must be a whole number from 1 to 2, got 3"),
     ("TrainingLab", {"hidden_layers": 7}, "hidden_layers must be a whole number from 0 to 6, got 7"),
-    ("TrainingLab", {"controls": ["lr"]}, "controls must be one of"),
     ("TrainingLab", {"config": replace(TRAINED, peak_lr=5.0)}, "peak_lr must be"),
     ("TrainingLab", {"config": replace(TRAINED, batch_size=17)}, "batch_size must be one of"),
     ("TrainingLab", {"config": replace(TRAINED, optimizer="AdamW")}, "optimizer must be one of"),

@@ -108,7 +108,7 @@ def test_a_learner_is_told_how_often_a_failing_claim_holds(
         for lesson, held in (("02_high_lr_instability", 7), ("03_linear_warmup", 39))
     ]
     write_csv(rows, tmp_path / "evidence.csv")
-    monkeypatch.setattr("warmup_course.classroom.lesson.EVIDENCE", [tmp_path / "none.csv", tmp_path / "evidence.csv"])
+    monkeypatch.setattr("warmup_course.classroom.lesson.EVIDENCE", tmp_path / "evidence.csv")
     begin("03_linear_warmup", device="cpu", seed=0).claim(statement, False)
     assert capsys.readouterr().out.splitlines()[-1] == f"✘ does not hold at this seed: {statement}{known}"
 

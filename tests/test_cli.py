@@ -433,6 +433,8 @@ def test_bench_runs_the_scripts_and_passes_their_failure_on(course):
     assert cli.main(["bench", "quick"]) == 0
     assert (course / "benchmarks/quick.py.ran").exists()
     assert cli.main(["bench"]) == 3
+    (course / "benchmarks/slow.py").write_text("import os; os.kill(os.getpid(), 9)")
+    assert cli.main(["bench"]) == 9
 
 
 # ---- the learner's answers ------------------------------------------------------------------------------------------

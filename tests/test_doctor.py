@@ -179,7 +179,7 @@ def test_a_foreign_kernel_in_the_jupyter_path(machine, monkeypatch):
     assert wrong() == Finding(
         False,
         f"the kernel python3 in {place} starts another Python, {python}",
-        "take the variable JUPYTER_PATH away: unset JUPYTER_PATH",
+        "remove the variable JUPYTER_PATH",
     )
     monkeypatch.delenv("JUPYTER_PATH")
     assert doctor.kernel().sound
@@ -287,7 +287,7 @@ def test_a_device_that_is_asked_for_and_not_there(monkeypatch):
     found = doctor.gpu()
     assert not found.sound
     assert "WARMUP_COURSE_DEVICE is 'cuda:99'" in found.found
-    assert found.mend == "unset WARMUP_COURSE_DEVICE, or set it to cpu"
+    assert found.mend == "remove the variable WARMUP_COURSE_DEVICE, or set it to cpu"
 
 
 def test_a_gpu_that_torch_sees(monkeypatch):

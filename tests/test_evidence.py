@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nbformat import v4, validate, write
 
-from warmup_course import cli
+from warmup_course import cli, lesson_files
 from warmup_course.authoring.evidence import (
     PREDICTION,
     Claim,
@@ -158,7 +158,7 @@ def test_every_claim_of_a_lesson_has_been_measured(lesson: Path) -> None:
         "".join(output.get("text", ())) for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]
     )
     claims = {line.removeprefix("✔ ") for line in shown.splitlines() if line.startswith("✔ ")}
-    rows = [row for row in read_csv(cli.EVIDENCE) if row.lesson == lesson.stem]
+    rows = [row for row in read_csv(lesson_files.EVIDENCE) if row.lesson == lesson.stem]
     measured = {row.claim for row in rows if not row.claim.startswith(PREDICTION)}
     assert claims == measured, f"then measure it: warmup-course evidence {lesson.stem[:2]}"
     assert "".join(cells[-1]["source"]) == last_line(rows)
@@ -166,4 +166,4 @@ def test_every_claim_of_a_lesson_has_been_measured(lesson: Path) -> None:
 
 def test_the_page_is_that_of_the_table() -> None:
     [cell] = json.loads((cli.LESSONS / "evidence.ipynb").read_text("utf-8"))["cells"]
-    assert "".join(cell["source"]) == page(read_csv(cli.EVIDENCE))
+    assert "".join(cell["source"]) == page(read_csv(lesson_files.EVIDENCE))

@@ -8,7 +8,7 @@ import pytest
 
 from warmup_course.authoring import handout as printed
 from warmup_course.authoring.headless import find_chromium
-from warmup_course.classroom.cards import to_html
+from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import load
 from warmup_course.cli import main
 from warmup_course.lesson_files import LESSONS, find
@@ -23,8 +23,9 @@ def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
     questions = load(lesson.stem)["questions"]
     for page in pages.values():
         assert (1 if lesson == ALL[0] else 2) <= page.count("<img ") <= printed.FIGURES
+        assert "\\(" not in page  # no formula waits for a program that the page does not have
         assert page.count("<section>") == predictions + len(questions)
-        assert all(to_html(question["ask"].strip()).partition("</p>")[0] in page for question in questions)
+        assert all(html_of(question["ask"].strip()).partition("</p>")[0] in page for question in questions)
     assert pages[True].count("<em>Measured: ") == predictions
     right = sum(bool(choice.get("right")) for question in questions for choice in question.get("choices", []))
     assert pages[True].count("☒") == predictions + right
@@ -35,10 +36,10 @@ def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
 def test_the_key_of_an_order_is_that_of_its_shuffled_letters():
     [question] = [q for q in load("03_linear_warmup")["questions"] if q["kind"] == "order"]
     sections = re.findall(r"<section>.*?</section>", printed.handout(ALL[3], answers=True), re.S)
-    [section] = [text for text in sections if to_html(question["ask"].strip()).partition("</p>")[0] in text]
+    [section] = [text for text in sections if html_of(question["ask"].strip()).partition("</p>")[0] in text]
     by_letter = dict(re.findall(r"<li>☐ ([A-Z])\. (.*?)</li>", section, re.S))
     letters = re.search(r"<strong>([A-Z ]+)\.</strong>", section)[1].split()
-    assert [by_letter[letter] for letter in letters] == [to_html(step["text"]) for step in question["steps"]]
+    assert [by_letter[letter] for letter in letters] == [html_of(step["text"]) for step in question["steps"]]
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def move(lab: InsideLab, **values: Any) -> None:
 
 def drawn(lab: InsideLab, panel: str) -> dict[str, Any]:
     """The lines of a panel by what they are."""
-    titles = {ax: "".join(map(ax.get_title, ("left", "center", "right"))) for ax in lab.snapshot().axes}
+    titles = {ax: "".join(map(ax.get_title, ("left", "center", "right"))) for ax in lab.picture.figure.axes}
     [ax] = [ax for ax, title in titles.items() if title == PANELS[panel]]
     return dict(zip(("curve", "cursor", "dot", "limit"), ax.lines, strict=False))
 
@@ -135,7 +135,7 @@ def test_a_saved_page_shows_the_cursor_too(runs: Any) -> None:
     assert metadata["image/png"]["alt"] == bundle["text/plain"]
     assert bundle["text/plain"].startswith("A lab with controls for model, peak LR, warmup steps, step.")
     file = BytesIO()
-    lab.snapshot().savefig(file, dpi=72)
+    lab.picture.figure.savefig(file, dpi=72)
     saved, shown = picture(file.getvalue()), picture(lab.picture.value)
     assert saved.shape == shown.shape
     assert (saved != shown).any(axis=-1).mean() < 0.01

@@ -114,7 +114,7 @@ def test_a_saved_page_shows_the_figure(kind: str) -> None:
     assert bundle["text/plain"].startswith("A lab with controls for")
     assert pixels(lab.picture.value).std() > 1
     snapshot = BytesIO()
-    lab.snapshot().savefig(snapshot, dpi=72)
+    lab.picture.figure.savefig(snapshot, dpi=72)
     assert pixels(snapshot.getvalue()).shape == pixels(lab.picture.value).shape
 
 
@@ -138,7 +138,7 @@ def test_a_presented_figure_is_drawn_for_its_place_and_then_as_before(kind: str)
     before = bytes(lab.picture.value)
     lab.present.set_state({"room": SCREEN})  # as a message from the browser does
     assert pixels(lab.picture.value).shape == (1050, 2775, 3)
-    figure = lab.snapshot()
+    figure = lab.picture.figure
     letters = [label.get_fontsize() * figure.dpi / 72 for ax in figure.axes for label in ax.get_xticklabels()]
     assert min(letters) >= 24 * 1.5
     for colour in (plots.WITH_WARMUP, plots.WITHOUT_WARMUP)[: 1 if kind == "slider" else 2]:  # what moves is there too
@@ -219,7 +219,7 @@ def test_the_first_run_needs_no_thread_and_the_last_position_wins() -> None:
 
 def headlines(lab: TrainingLab) -> list[str]:
     """What stands above the panels on each arm."""
-    return [text.get_text().split(": ")[1] for text in lab.snapshot().texts]
+    return [text.get_text().split(": ")[1] for text in lab.picture.figure.texts]
 
 
 def part(lab: widgets.Box, kind: type[widgets.Widget], description: str = "") -> widgets.Widget:
@@ -271,20 +271,6 @@ def test_the_learning_rate_follows_the_optimizer() -> None:
     assert lab.values == at_first
 
 
-def test_controls_that_a_lesson_does_not_need_are_behind_more() -> None:
-    lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["peak_lr", "warmup_steps"])
-    first, rest = (child for child in lab.children if isinstance(child, widgets.GridBox))
-    assert [control.description for control in first.children] == ["peak LR", "warmup steps"]
-    assert len(rest.children) == len(lab.controls) - 2
-    [buttons] = [child for child in lab.children if isinstance(child, widgets.HBox)]
-    unfold = buttons.children[-1]
-    assert rest.layout.display == "none"
-    unfold.value = True
-    assert rest.layout.display == "grid"
-    with pytest.raises(ValueError, match="controls must be one of"):
-        TrainingLab(SHORT, seeds=range(1), hidden_layers=1, controls=["lr"])
-
-
 def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warmup_course.classroom.labs.training.PARTIAL_EVERY", 0.02)
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
@@ -297,12 +283,16 @@ def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     lab.wait()
     assert "Stopped in step" in lab.status.value
     assert headlines(lab) == ["stopped", "stopped"]
+    lab.controls["hidden_layers"].value = 1
+    wait_for(lambda: "Training." in lab.status.value)  # it says no longer that the last one was stopped
+    stop.click()
+    lab.wait()
 
 
 def test_a_longer_run_shows_what_it_has_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
     drawn = []
-    lab.picture.observe(lambda _: drawn.append(lab.snapshot().axes[0].collections[1].get_segments()), "value")
+    lab.picture.observe(lambda _: drawn.append(lab.picture.figure.axes[0].collections[1].get_segments()), "value")
     monkeypatch.setattr("warmup_course.classroom.labs.training.PARTIAL_EVERY", 0)
     lab.controls["hidden_layers"].value = 2
     lab.wait()

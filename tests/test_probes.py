@@ -323,6 +323,18 @@ def test_a_run_that_is_watched_gives_the_same_numbers(changes: dict[str, Any]) -
     assert probe.step
 
 
+def test_a_tensor_lr_is_recorded_as_it_was() -> None:
+    model, lr = nn.Linear(3, 3), torch.tensor(0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    probe = Probe(squared_error, torch.ones(2, 3), labels(2), every=1)
+    probe.watch(model, optimizer)
+    for now in (0.25, 0.5):
+        lr.fill_(now)
+        squared_error(model(torch.ones(2, 3)), labels(2)).backward()
+        optimizer.step()
+    assert probe.lr == [0.25, 0.5]
+
+
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 def test_what_a_probe_records(optimizer: Any) -> None:
     run = config(optimizer=optimizer, dtype=DOUBLE)

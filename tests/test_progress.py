@@ -127,6 +127,7 @@ def test_the_lessons_own_files_say_how_much_they_ask_for(monkeypatch: pytest.Mon
     predictions, goals = progress.asked_in(RAMP)
     assert predictions >= 2
     assert goals >= 1
+    assert progress.asked_in("09_scale")[0] == 11  # of which one line asks four
 
 
 # ---- as text --------------------------------------------------------------------------------------------------------

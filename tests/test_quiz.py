@@ -146,6 +146,14 @@ def test_what_is_no_number_is_no_try(entered: str) -> None:
     assert tries(NUMBER) == []
 
 
+def test_a_second_click_that_the_kernel_hears_late_is_no_second_try() -> None:
+    card = card_of(SINGLE)
+    choose(card, "wrong one")
+    card.check_button.click()
+    card.check_button.click()
+    assert tries(SINGLE) == [("wrong one", "wrong")]
+
+
 def test_enter_checks_a_number() -> None:
     card = card_of(NUMBER)
     card.input.value = "5e-2"

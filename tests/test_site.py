@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from warmup_course.authoring import site
 from warmup_course.classroom import labs
+from warmup_course.classroom.cards import html_of
 from warmup_course.cli import main
 from warmup_course.lesson_files import LESSONS, find, read
 
@@ -61,5 +61,10 @@ def test_without_sphinx_it_says_what_to_install(
 
 def test_formulas_in_questions_become_mathml():
     pytest.importorskip("latex2mathml")
-    assert "<math" in site.html_of("At $w < 1$ it falls")
-    assert r"\(" not in site.html_of("At $w < 1$ it falls")
+    assert "<math" in html_of("At $w < 1$ it falls")
+    assert r"\(" not in html_of("At $w < 1$ it falls")
+
+
+def test_without_what_draws_them_formulas_are_shown_as_written(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "latex2mathml.converter", None)
+    assert html_of("At $w < 1$ it falls") == '<p>At <span class="math"><code>w &lt; 1</code></span> it falls</p>\n'

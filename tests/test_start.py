@@ -251,6 +251,8 @@ def test_a_bundle_of_the_cpu_build_needs_less_disk_and_is_remembered(course: Cou
     (course.folder / "stand_ins/sitecustomize.py").write_text(machine)
     assert "handed over" in course.start("--wheels=wheels", "lab")[1]
     assert not any(index in line for line in course.asked())
+    course.start("bundle", "more wheels")
+    assert any(index in line for line in course.asked())
     assert json.loads((course.folder / ".venv/installed.json").read_text())["torch"] == "cpu"
 
 

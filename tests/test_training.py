@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -174,6 +176,22 @@ def test_the_global_random_states_are_left_alone_and_do_not_matter() -> None:
         assert train(config()) == first
 
 
+def test_a_model_function_may_train() -> None:
+    """As one that goes on from another's weights; for the rest of the process, nobody waits for nobody."""
+    parent = config(total_steps=3, seed=5)
+    ended = ThreadPoolExecutor().submit(train, config(model=lambda: train(parent).model, total_steps=2))
+    again = train(parent).model
+    assert ended.result(timeout=30).batch_loss == train(config(model=lambda: deepcopy(again), total_steps=2)).batch_loss
+
+
+def test_many_gpus_bring_no_warning_and_are_not_started_by_a_run_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda *_: pytest.fail("CUDA was started"))
+    sweep(config(device="cpu", total_steps=2, model=lambda: nn.Linear(64, 10).double()), peak_lr=[0.1, 0.2])
+    assert len(train(config(device="cpu", total_steps=2)).batch_loss) == 2
+
+
 def test_a_model_is_trained_in_training_mode_and_evaluated_in_evaluation_mode() -> None:
     modes = []
 
@@ -298,18 +316,6 @@ def test_a_text_is_trained_as_in_a_loop_by_hand() -> None:
 
 
 # --- what is refused, before any work starts -------------------------------------------------------------------------
-
-
-def test_progress_wraps_the_epochs() -> None:
-    seen: list[int] = []
-
-    def progress(epochs: range) -> Any:
-        for epoch in epochs:
-            yield epoch
-            seen.append(epoch)
-
-    train(config(total_steps=50), progress)
-    assert seen == [0, 1, 2]
 
 
 def test_numpy_numbers_from_a_grid_are_welcome() -> None:

@@ -25,12 +25,13 @@ from warmup_course.lesson_files import IN_CLONE, LESSONS, PACKAGE, CommandError
 ROOT = PACKAGE.parent if IN_CLONE else Path.cwd()
 WORKSPACE = ROOT / ("workspace" if IN_CLONE else "warmup_course_workspace")
 BENCHMARKS = ROOT / "benchmarks"
-EVIDENCE = ROOT / "docs" / "evidence.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     options = make_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console without a tick, as on Windows
     try:
         if not IN_CLONE and options.command in (test, refresh, evidence, bench):
             raise CommandError(f"{options.command.__name__} is for authors, and works in a clone of the course only")
@@ -336,7 +337,9 @@ def class_(options: argparse.Namespace) -> int:
     """
     from warmup_course.classroom import overview
 
-    learners, skipped = overview.merged(options.files)
+    # Not every shell replaces a pattern by what it stands for.
+    files = [file for given in options.files for file in sorted(given.parent.glob(given.name)) or [given]]
+    learners, skipped = overview.merged(files)
     for file, why in skipped.items():
         print(f"Skipped: {file} {why}", file=sys.stderr)
     if not learners:
@@ -448,8 +451,6 @@ def doctor(options: argparse.Namespace) -> int:
     """
     from warmup_course.doctor import examine
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a console without a tick, as on Windows
     wrong = 0
     for finding in examine(WORKSPACE):
         print(finding, flush=True)
@@ -609,8 +610,8 @@ def evidence(options: argparse.Namespace) -> int:
     with checking():
         for _ in tqdm(measure_all(lessons, seeds, kept, cores()), total=len(lessons) * len(seeds)):
             pass
-    failures = update(lessons, seeds, kept, EVIDENCE)
-    print("\n".join([*failures, f"The table is {EVIDENCE}."]))
+    failures = update(lessons, seeds, kept, lesson_files.EVIDENCE)
+    print("\n".join([*failures, f"The table is {lesson_files.EVIDENCE}."]))
     return 1 if failures else 0
 
 
@@ -630,13 +631,15 @@ def bench(options: argparse.Namespace) -> int:
     if options.name is not None and options.name not in scripts:
         raise CommandError(f"NAME must be one of {', '.join(scripts)}; got {options.name!r}")
     names = scripts if options.name is None else [options.name]
-    return max(subprocess.run([sys.executable, scripts[name]]).returncode for name in names)
+    # Of a script that was killed it is the signal's number, below 0.
+    return max(abs(subprocess.run([sys.executable, scripts[name]]).returncode) for name in names)
 
 
 def hand_over(command: list[str], folder: Path) -> int:
     """Become the command, in this folder; on Windows, where that is not possible, wait for it."""
     os.chdir(folder)
     if sys.platform != "win32":
+        sys.stdout.flush()
         os.execvp(command[0], command)
     process = subprocess.Popen(command)
     while True:

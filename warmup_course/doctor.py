@@ -102,7 +102,7 @@ def kernel() -> Finding:
     try:
         place = KernelSpecManager().find_kernel_specs().get("python3", "")
         if any(Path(place).is_relative_to(folder) for folder in os.environ.get("JUPYTER_PATH", "").split(os.pathsep)):
-            mend = "take the variable JUPYTER_PATH away: unset JUPYTER_PATH"  # there it may be right for others
+            mend = "remove the variable JUPYTER_PATH"  # there the kernel may be right for others
         program = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
         return Finding(False, "Jupyter finds no kernel python3", pip("--force-reinstall", "ipykernel"))
@@ -136,7 +136,7 @@ def gpu() -> Finding:
     try:
         resolve_device()
     except ValueError as error:
-        return Finding(False, str(error), f"unset {variables.DEVICE}, or set it to cpu")
+        return Finding(False, str(error), f"remove the variable {variables.DEVICE}, or set it to cpu")
     with warnings.catch_warnings(action="ignore"):  # torch's, of an old driver
         if torch.cuda.is_available():
             return Finding(True, f"torch {torch.__version__} sees a GPU: {torch.cuda.get_device_name()}")
@@ -190,7 +190,8 @@ def disk(copies: Callable[[], Path]) -> Finding:
                 mend = f"make room there, or set {variable} to a folder on another disk"
                 found = f"the disk of {folder()} has {free[variable]:.2f} GB free, and the course needs {LEAST_DISK}"
                 return Finding(False, found, mend)
-    return Finding(True, f"{min(free.values(), default=0):.1f} GB of disk are free; the course needs {LEAST_DISK}")
+    least = f"{min(free.values()):.1f} GB of disk are free" if free else "how much disk is free was not measured"
+    return Finding(True, f"{least}; the course needs {LEAST_DISK} GB")
 
 
 def memory() -> Finding:

@@ -19,7 +19,8 @@ IN_CLONE = not (PACKAGE / "notebooks").is_dir()
 LESSONS = (PACKAGE.parent if IN_CLONE else PACKAGE) / "notebooks"
 
 # The pages that stand beside the lessons: words and ideas, and where they are taught; how often each claim holds.
-GLOSSARY, EVIDENCE = "glossary.ipynb", "evidence.ipynb"
+GLOSSARY, EVIDENCE_PAGE = "glossary.ipynb", "evidence.ipynb"
+EVIDENCE = LESSONS.parent / "docs" / "evidence.csv"
 # In the workspace: lesson -> hash of the copy that the learner was given.
 RECORD = ".copied.json"
 
@@ -30,7 +31,7 @@ class CommandError(Exception):
 
 def pages(folder: Path) -> list[Path]:
     """All lessons, and the pages beside them."""
-    return [*find(folder), *(page for name in (GLOSSARY, EVIDENCE) for page in folder.glob(name))]
+    return [*find(folder), *(page for name in (GLOSSARY, EVIDENCE_PAGE) for page in folder.glob(name))]
 
 
 def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:

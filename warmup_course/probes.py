@@ -260,7 +260,7 @@ class Probe:
             if (step := next(steps)) >= self.first and step % self.every:
                 return
             self.step.append(step)
-            self.lr.append(optimizer.param_groups[0]["lr"])
+            self.lr.append(float(optimizer.param_groups[0]["lr"]))  # a tensor LR would go on changing
             training = model.training
             model.eval()
             self.sharpness.append(sharpness(model, self.loss_function, self.x, self.y))

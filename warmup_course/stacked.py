@@ -1,6 +1,6 @@
 """Many models that differ in their weights alone, trained as one.
 
-There are two kinds of stack, with the same two methods: StackedMLP is fast and knows plain MLPs alone, StackedModule
+There are two kinds of stack, with the same methods: StackedMLP is fast and knows plain MLPs alone, StackedModule
 takes any module. ``kind_of_stack`` chooses.
 """
 
@@ -17,7 +17,7 @@ from torch.func import functional_call, vmap
 from warmup_course.arguments import refused
 from warmup_course.data import Dataset
 from warmup_course.model import MLP
-from warmup_course.training import LOSSES, Loss, TrainConfig
+from warmup_course.training import LOSSES, Loss, TrainConfig, random_state_kept
 
 # All rows of a split at once would take more memory, and more time, than pieces that fit a processor's cache.
 EVALUATION_ROWS = 256
@@ -118,7 +118,7 @@ def check_stackable(model: nn.Module, x: Tensor) -> None:
         {name: p.detach()[None] for name, p in found} for found in (model.named_parameters(), model.named_buffers())
     )
     try:
-        with torch.random.fork_rng():
+        with random_state_kept():
             vmap(lambda p, b, rows: functional_call(model, (p, b), (rows,)))(parameters, buffers, x[None])
     except Exception as error:
         allowed = "a module for torch.func.vmap: without randomness, .item() or branches on values"

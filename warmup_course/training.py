@@ -2,7 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial, wraps
 from itertools import islice
@@ -36,8 +37,16 @@ Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
 Evaluate = Literal["epoch", "end"]
 
-# Held while torch's global generator is another one's: threads may make models at once.
-_global_generator = threading.Lock()
+_one_thread = threading.RLock()
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Inside, torch's global random state is this thread's alone; afterwards it is as it was."""
+    # On CUDA where that is in use. Asking for its state would start it, and fork_rng warns where there are many GPUs.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with _one_thread, torch.random.fork_rng(devices):
+        yield
 
 
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -171,7 +180,7 @@ class TrainConfig:
 
     def make_model(self) -> nn.Module:
         """The model at this run's initial weights; the global random state is left as it was."""
-        with _global_generator, torch.random.fork_rng():
+        with random_state_kept():
             torch.manual_seed(self.seed)
             model = self.model()
         instance("model", model, nn.Module, "a function that makes a torch.nn.Module")
@@ -270,7 +279,7 @@ def check_model(model: nn.Module, data: datasets.Dataset) -> None:
     outputs_of = "(rows, classes)" if y.dim() == 1 else "(rows, tokens, classes)"
     wanted = f"a module from inputs {tuple(x.shape)} to outputs {outputs_of} for {data.n_classes} classes"
     try:
-        with torch.random.fork_rng(), torch.no_grad():
+        with random_state_kept(), torch.no_grad():
             outputs = model.eval()(x)
     except Exception as error:
         raise refused("model", wanted, error) from error
@@ -284,14 +293,12 @@ def check_model(model: nn.Module, data: datasets.Dataset) -> None:
 
 def train(
     config: TrainConfig,
-    progress: Callable[[range], Iterable[int]] = iter,
     on_start: Callable[[nn.Module, torch.optim.Optimizer], None] | None = None,
 ) -> History:
     """Train one model.
 
     Args:
         config: what to train.
-        progress: wraps the range of epochs while they are counted through, such as ``tqdm``.
         on_start: is given the model and the optimizer before the first step, such as ``Probe.watch``.
 
     Raises:
@@ -303,7 +310,6 @@ def train(
     ('trained', 0.005, 60, [23, 46, 60])
     """
     instance("config", config, TrainConfig, "a TrainConfig")
-    function("progress", progress)
     function("on_start", on_start, or_none=True)
     data = config.load_data()
     loader = data.train_loader(config.batch_size, config.seed)
@@ -316,7 +322,7 @@ def train(
     if on_start is not None:
         on_start(model, optimizer)
 
-    for _ in progress(range(math.ceil(config.total_steps / len(loader)))):
+    for _ in range(math.ceil(config.total_steps / len(loader))):
         model.train()
         for x, y in islice(loader, config.total_steps - len(history.batch_loss)):
             loss = loss_function(model(x), y)

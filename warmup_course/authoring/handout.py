@@ -15,7 +15,7 @@ from typing import Any
 
 from warmup_course.authoring.headless import FLAGS, find_chromium
 from warmup_course.authoring.normal_form import PNG
-from warmup_course.classroom.cards import to_html
+from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
 from warmup_course.lesson_files import CommandError, Notebook, read, write
 
@@ -81,7 +81,7 @@ def write_handout(lesson: Path, folder: Path, answers: bool = False) -> Path:
     page = page.with_suffix(".pdf")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory() as scratch:
+        with TemporaryDirectory(dir=folder) as scratch:  # where a Chromium that is a snap may read and write
             source, printed = Path(scratch) / "page.html", Path(scratch) / "page.pdf"
             source.write_text(text, "utf-8")
             options = ["--headless", *FLAGS, f"--user-data-dir={scratch}/profile", "--no-pdf-header-footer"]
@@ -141,11 +141,11 @@ def _question(question: dict[str, Any], answers: bool) -> Parts:
 
 def _section(ask: str, choices: list[tuple[bool, str]], after: str | None) -> str:
     boxes = "".join(
-        f"<li>{'☒' if right else '☐'} {ascii_uppercase[number]}. {to_html(text)}</li>"
+        f"<li>{'☒' if right else '☐'} {ascii_uppercase[number]}. {html_of(text)}</li>"
         for number, (right, text) in enumerate(choices)
     )
-    rest = '<div class="line"></div>' if after is None else to_html(after)
-    return f"<section>{to_html(ask)}{f'<ol class=boxes>{boxes}</ol>' if boxes else ''}{rest}</section>"
+    rest = '<div class="line"></div>' if after is None else html_of(after)
+    return f"<section>{html_of(ask)}{f'<ol class=boxes>{boxes}</ol>' if boxes else ''}{rest}</section>"
 
 
 def _columns(sections: list[str], letters: int) -> str:

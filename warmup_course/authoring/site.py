@@ -7,7 +7,7 @@ import json
 import re
 import zlib
 from base64 import b64decode, b64encode
-from html import escape, unescape
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from string import ascii_uppercase
@@ -17,7 +17,7 @@ from typing import Any
 from warmup_course.authoring.handout import question_in, reveal_in
 from warmup_course.authoring.normal_form import LAB, PNG
 from warmup_course.classroom import labs
-from warmup_course.classroom.cards import to_html
+from warmup_course.classroom.cards import html_of, mathml
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
 from warmup_course.lesson_files import LESSONS, CommandError, Notebook, as_text, pages, read, write
 from warmup_course.moments import moments_of
@@ -90,7 +90,7 @@ def setup(app: Any) -> None:
 
     def formula(display: str) -> Any:
         def visit(writer: Any, node: Any) -> None:
-            writer.body.append(_mathml(node.astext(), display))
+            writer.body.append(mathml(node.astext(), display))
             raise SkipNode
 
         return visit, None
@@ -101,12 +101,6 @@ def setup(app: Any) -> None:
 def slug(heading: str) -> str:
     """A heading's name in links: JupyterLab's."""
     return heading.replace(" ", "-")
-
-
-def _mathml(formula: str, display: str = "inline") -> str:
-    from latex2mathml.converter import convert
-
-    return str(convert(formula, display=display))
 
 
 def _page(path: Path, launch: str | None) -> Notebook:
@@ -202,7 +196,8 @@ def _question(quiz: str, question: dict[str, Any], number: str) -> str:
         body = _choices("radio" if kind == "single" else "checkbox", [(each["text"], each["why"]) for each in choices])
     key, right = f"{quiz}/{question['id']}", escape(json.dumps(right))
     return (
-        f'<form class="wc-ask" data-kind="{kind}" data-key="{key}" data-right="{right}">{html_of(card.asked)}{body}'
+        f'<form class="wc-ask" autocomplete="off" data-kind="{kind}" data-key="{key}" data-right="{right}">'
+        f"{html_of(card.asked)}{body}"
         '<button>Check</button> <p role="status"></p></form>'
     )
 
@@ -220,13 +215,3 @@ def _choices(kind: str, choices: list[tuple[str, str]]) -> str:
 
 def _why(markdown: str) -> str:
     return f'<div class="wc-why" hidden>{html_of(markdown)}</div>'
-
-
-def html_of(markdown: str) -> str:
-    """Markdown as HTML, with formulas that a browser draws."""
-    return re.sub(
-        r"\\\((.+?)\\\)|\$\$(.+?)\$\$",
-        lambda found: _mathml(unescape(found[1] or found[2]), "inline" if found[1] else "block"),
-        to_html(markdown),
-        flags=re.S,
-    )

@@ -14,7 +14,7 @@ from string import ascii_uppercase
 
 from warmup_course.authoring.handout import predictions, shown
 from warmup_course.authoring.normal_form import PNG, SUBJECT
-from warmup_course.authoring.site import html_of
+from warmup_course.classroom.cards import html_of
 from warmup_course.lesson_files import CommandError, read, write
 
 # For the learner, not for the room.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from html import escape, unescape
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -40,6 +41,25 @@ def to_html(markdown: str) -> str:
     '<p>At <code>lr</code> 0.1 &amp; more</p>\\n'
     """
     return str(_markdown(markdown))
+
+
+def html_of(markdown: str) -> str:
+    """The same for a page that loads nothing, with formulas that a browser draws by itself."""
+    return re.sub(
+        r"\\\((.+?)\\\)|\$\$(.+?)\$\$",
+        lambda found: mathml(unescape(found[1] or found[2]), "inline" if found[1] else "block"),
+        to_html(markdown),
+        flags=re.S,
+    )
+
+
+def mathml(formula: str, display: str = "inline") -> str:
+    """A formula as MathML; as it is written where the package for that, which is for teachers, is not installed."""
+    try:
+        from latex2mathml.converter import convert
+    except ImportError:
+        return f"<code>{escape(formula)}</code>"
+    return str(convert(formula, display=display))
 
 
 class FrontEnd(anywidget.AnyWidget):
@@ -213,7 +233,7 @@ class Goal:
         self.words, self._reached_by, self.reached = words, reached, False
 
     def look(self, lab: Any, status: "Status | None") -> None:
-        """Ask whether it is reached now, and keep that it is. Without a status, the next card says what went wrong."""
+        """Ask whether it is reached now, and keep that it is. Without a status, nobody is told what went wrong."""
         if self._reached_by is None or self.reached or not self._reached_by(lab):
             return
         self.reached = True

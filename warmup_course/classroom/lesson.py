@@ -3,13 +3,12 @@
 import csv
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-import warmup_course
 from warmup_course import variables
 from warmup_course.arguments import instance, one_of, real_number, text, truth_value, whole_number
 from warmup_course.classroom.cards import Goal, style_page
@@ -17,13 +16,12 @@ from warmup_course.classroom.plots import use_course_style
 from warmup_course.classroom.predictions import Prediction
 from warmup_course.classroom.quiz import quizzes
 from warmup_course.device import resolve_device
+from warmup_course.lesson_files import EVIDENCE
 
 # More threads than this do not speed up models this small, and several lessons may run side by side.
 MOST_THREADS = 2
 SEEDS = 1000  # for the runs of one notebook seed
 MOST_SEED = 3999  # of a notebook
-# In a clone docs/ stands beside the package, in a wheel inside it.
-EVIDENCE = [Path(warmup_course.__file__).parents[up] / "docs" / "evidence.csv" for up in (1, 0)]
 FIRST_FREE_SEED = SEEDS * (MOST_SEED + 1)
 
 
@@ -116,12 +114,10 @@ class Lesson:
 
     def _how_often(self, statement: str) -> str:
         """What the evidence file knows of a claim, as the end of a sentence."""
-        for path in EVIDENCE:
-            if path.exists():
-                with path.open(encoding="utf-8", newline="") as file:
-                    for row in csv.DictReader(file):
-                        if (row["lesson"], row["claim"]) == (self.name, statement):
-                            return f" (at {row['held']} of {row['seeds']} other seeds it does)"
+        with suppress(FileNotFoundError), EVIDENCE.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if (row["lesson"], row["claim"]) == (self.name, statement):
+                    return f" (at {row['held']} of {row['seeds']} other seeds it does)"
         return ""
 
     def predict(self, question: str, choices: Sequence[str]) -> Prediction:

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from warmup_course.arguments import one_of
-from warmup_course.classroom.cards import to_html
+from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import load, quizzes
 from warmup_course.classroom.store import STATES, Event
 
@@ -161,7 +161,7 @@ def page(learners: Sequence[Sequence[Event]], skipped: dict[Path, str]) -> str:
     """The overview as one HTML file that needs no other."""
     parts = [f"<h1>{len(learners)} learner{'s' * (len(learners) != 1)}</h1>"]
     parts += ["<p>✔ is right; in a prediction, what the learner's own runs bore out.</p>"]
-    parts += [f"<small>Skipped: {escape(file.name)}{to_html(why)}</small>" for file, why in skipped.items()]
+    parts += [f"<small>Skipped: {escape(file.name)}{html_of(why)}</small>" for file, why in skipped.items()]
     parts += ["<h2>Which predictions split the class</h2>", *map(_section, predictions(learners))]
     parts += ["<h2>Which questions went wrong, at the first try</h2>", *map(_section, questions(learners))]
     return (
@@ -174,8 +174,8 @@ def page(learners: Sequence[Sequence[Event]], skipped: dict[Path, str]) -> str:
 def _section(asked: Asked) -> str:
     rows = "".join(
         f'<tr><td>{"✔" if answer in asked.right else ""} {count}</td><td><meter value="{count}" '
-        f'max="{asked.learners}">{count}</meter></td><td>{to_html(answer)}</td></tr>'
+        f'max="{asked.learners}">{count}</meter></td><td>{html_of(answer)}</td></tr>'
         for answer, count in asked.answers.most_common()
     )
     lesson = escape(asked.lesson.partition("_")[0])
-    return f"<section><small>{lesson}</small>{to_html(asked.ask)}<table>{rows}</table></section>"
+    return f"<section><small>{lesson}</small>{html_of(asked.ask)}<table>{rows}</table></section>"

@@ -77,8 +77,9 @@ def asked_in(lesson: str) -> tuple[int, int]:
         cells = read(path)["cells"] if path.exists() else []
     except CommandError:  # whoever opens the lesson is told
         cells = []
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return len(re.findall(r"\bpredict\(", code)), len(re.findall(r"\bgoal=", code))
+    shown = [output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.get("outputs", ())]
+    goals = [re.findall(r"\bgoal=", "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+    return sum("".join(text).startswith("**Predict.** ") for text in shown), sum(map(len, goals))
 
 
 def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]:
@@ -116,7 +117,7 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
                 exercises=len(exercises),
                 predictions_locked=made,
                 predictions_held=sum(name == lesson and revealed.get((name, item)) == "held" for name, item in locked),
-                # No fewer than were made: one line of code may ask for several, and a later version for others.
+                # No fewer than were made: a later version may ask for others.
                 predictions=max(predictions, made),
                 goals_reached=met,
                 goals=max(goals, met),

@@ -131,6 +131,8 @@ class QuestionCard(Card):
 
     def check(self) -> None:
         """Judge the try, record it and explain it."""
+        if self.check_button.disabled:  # a second click, made before the kernel could answer the first
+            return
         verdict = self.verdict()
         if isinstance(verdict, str):
             self.status.say(verdict)
@@ -179,7 +181,7 @@ class ChoiceCard(QuestionCard):
         wanted = [number for number, choice in enumerate(choices) if choice.get("right")]
         wrongly_judged = sorted(set(chosen) ^ set(wanted))
         explained = chosen if self.question["kind"] == "single" or not wrongly_judged else wrongly_judged
-        if len(explained) == 1 and self.question["kind"] == "single":
+        if self.question["kind"] == "single":
             why = choices[explained[0]]["why"]
         else:
             why = "\n" + "\n".join(f"- {ascii_uppercase[n]}: {choices[n]['why'].strip()}" for n in explained)

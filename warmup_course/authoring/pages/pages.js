@@ -161,14 +161,10 @@ function modelOf(state) {
     get: (name) => state[name],
     set(name, value) {
       state[name] = value;
-      for (const { event, listener } of [...listeners]) if (event === `change:${name}`) listener();
+      for (const { event, listener } of listeners) if (event === `change:${name}`) listener();
     },
     save_changes() {},
     on: (event, listener) => listeners.push({ event, listener }),
-    off(event, listener) {
-      const at = listeners.findIndex((one) => one.event === event && one.listener === listener);
-      if (at >= 0) listeners.splice(at, 1);
-    },
   };
 }
 

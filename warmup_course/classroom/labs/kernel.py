@@ -2,15 +2,14 @@
 
 import html
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any, Self
 
 import ipywidgets as widgets
-from matplotlib.figure import Figure
 
-from warmup_course.arguments import elements, function, one_of, pair, positive_number, refused
+from warmup_course.arguments import function, pair, positive_number, refused
 from warmup_course.classroom import plots
 from warmup_course.classroom.cards import CSS_CLASS, Goal, Status, asked_by_a_person
 from warmup_course.classroom.labs.present import PresentButton
@@ -33,7 +32,6 @@ class Lab(widgets.VBox):
         shows: what the figure shows, in words.
         goal: what the learner is to reach, in words.
         reached: whether it is; called after each drawing with the lab.
-        shown: the names of the controls that stand there at once; the others are behind a button. By default all.
         more: widgets between the controls and the figure.
 
     Raises:
@@ -48,7 +46,6 @@ class Lab(widgets.VBox):
         *,
         goal: str | None = None,
         reached: Callable[[Self], bool] | None = None,
-        shown: Sequence[str] | None = None,
         more: tuple[widgets.Widget, ...] = (),
     ) -> None:
         self.goal, self._goal_line = Goal(goal, reached), Status(layout=GOAL)
@@ -67,22 +64,17 @@ class Lab(widgets.VBox):
             control.style.description_width = f"{max(8, 0.6 * longest):g}em"  # no word is cut off
             control.layout.width = "auto"
             control.observe(lambda _: self._moved(), "value")
-        first = [*controls] if shown is None else elements("controls", shown)
-        for name in first:
-            one_of("controls", name, controls)
-        rest = _grid([control for name, control in controls.items() if name not in first])
-        unfold = widgets.ToggleButton(description="more controls", layout={"width": "auto", "flex": "0 0 auto"})
-        unfold.observe(lambda change: _unfold(rest, change.new), "value")
-        _unfold(rest, False)
         self.present = PresentButton(self.settings, moments_of(goal, self.settings))
         self.present.observe(lambda change: self.move_to(change.new), "settings")
         self.present.observe(lambda change: self.picture.fit(**change.new), "room")
         for result in (picture, self.status):
             result.add_class("wc-result")
-        row = [reset, self.present, *more, *[unfold] * bool(rest.children)]
-        buttons = widgets.HBox(row, layout={"flex_flow": "row wrap"})
+        buttons = widgets.HBox([reset, self.present, *more], layout={"flex_flow": "row wrap"})
         buttons.add_class("wc-lab-buttons")
-        rows = [spoken, _grid([controls[name] for name in first]), buttons, rest, picture, self.status]
+        # Two columns where there is room for two.
+        columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
+        grid = widgets.GridBox([*self.controls.values()], layout=columns)
+        rows = [spoken, grid, buttons, picture, self.status]
         super().__init__([self._goal_line, *rows] if goal else rows)
         self.add_class(CSS_CLASS)
 
@@ -124,10 +116,6 @@ class Lab(widgets.VBox):
             reached = " ✔ **reached**" * self.goal.reached
             self._goal_line.say(f"**Goal:** {self.goal.words}{reached}{problem.said}")
 
-    def snapshot(self) -> Figure:
-        """The figure as it is now, for readers without a kernel."""
-        return self.picture.figure
-
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, str], dict[str, Any]]:
         if asked_by_a_person():
             problem = Status()
@@ -142,16 +130,6 @@ class Lab(widgets.VBox):
 def _place(control: widgets.Widget) -> str:
     """The name of the trait that says where a control is."""
     return "index" if control.has_trait("index") else "value"
-
-
-def _grid(controls: Sequence[widgets.Widget]) -> widgets.GridBox:
-    """Two columns where there is room for two."""
-    columns = {"grid_template_columns": "repeat(auto-fit, minmax(26em, 1fr))", "width": "100%", "max_width": "60em"}
-    return widgets.GridBox(controls, layout=columns)
-
-
-def _unfold(grid: widgets.GridBox, visible: bool) -> None:
-    grid.layout.display = "grid" if visible else "none"
 
 
 class SliderLab(Lab):

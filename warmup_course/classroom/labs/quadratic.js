@@ -196,7 +196,7 @@ function render(context) {
 
       const wide = width >= NARROW;
       const panel = { top: 10, left: 62, width: (wide ? width / 2 : width) - 76, height: Math.max(230 + extra, 110) };
-      const second = wide ? { ...panel, left: panel.left + width / 2 } : { ...panel, top: panel.top + 296 };
+      const second = wide ? { ...panel, left: panel.left + width / 2 } : { ...panel, top: panel.top + panel.height + 66 };
       const below = second.top + panel.height + 58;
       resize(picture, width, below + 20 * dimensions + 94);
 

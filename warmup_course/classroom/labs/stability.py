@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from warmup_course.arguments import one_of, pair, text
+from warmup_course.arguments import one_of, pair
 from warmup_course.classroom import plots
 from warmup_course.classroom.labs.browser import BrowserLab, source
 
@@ -25,7 +25,6 @@ class StabilityLab(BrowserLab):
     Args:
         runs: a sweep over peak_lr, warmup_steps and seed, in any order, each value once.
         chosen: the peak LR and the warmup length to begin with; by default in the middle.
-        title: above the map; by default "Networks that train, of" their number.
         goal, reached: see BrowserLab.
 
     Raises:
@@ -41,7 +40,6 @@ class StabilityLab(BrowserLab):
         self,
         runs: "xr.Dataset",
         chosen: tuple[float, int] | None = None,
-        title: str | None = None,
         *,
         goal: str | None = None,
         reached: Callable[["StabilityLab"], bool] | None = None,
@@ -49,7 +47,7 @@ class StabilityLab(BrowserLab):
         self._runs = _sorted_runs(runs)
         rates, ramps = self._runs.peak_lr.to_numpy().tolist(), self._runs.warmup_steps.to_numpy().tolist()
         seeds = self._runs.seed.size
-        self._title = f"Networks that train, of {seeds}" if title is None else text("title", title)
+        self._title = f"Networks that train, of {seeds}"
         middle = rates[len(rates) // 2], ramps[len(ramps) // 2]
         lr, warmup = middle if chosen is None else pair("chosen", chosen, "a peak LR and a warmup length")
         data = {

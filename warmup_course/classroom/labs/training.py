@@ -48,7 +48,6 @@ class TrainingLab(Lab):
         config: the data, the number of steps and the first position of most controls; its model is not used.
         warmup_steps: of the arm with warmup, at first.
         hidden_layers: of 64 units each, at first.
-        controls: those to show, such as ["peak_lr", "warmup_steps"]; the others are behind "more". By default all.
         seeds: for the runs; one slider says how many of them are used, at first 8 or all.
         goal, reached: see Lab; the runs of both arms are in the lab's ``runs``.
 
@@ -64,7 +63,6 @@ class TrainingLab(Lab):
         warmup_steps: int = 32,
         hidden_layers: int = 4,
         seeds: Sequence[int],
-        controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["TrainingLab"], bool] | None = None,
     ) -> None:
@@ -112,7 +110,6 @@ class TrainingLab(Lab):
             widgets_by_name,
             self._panels.picture,
             shows,
-            shown=controls,
             goal=goal,
             reached=reached,
             more=(self._stop, self._bar),
@@ -175,14 +172,16 @@ class TrainingLab(Lab):
                 drawn = perf_counter()
 
         with suppress(_Superseded):
-            self.runs = sweep(
-                config,
-                progress=self._steps,
-                on_epoch=draw_now_and_then,
-                warmup_steps=[0, warmup_steps],
-                seed=self._seeds[:n_seeds],
-            )
-            self._bar.value = 0
+            try:
+                self.runs = sweep(
+                    config,
+                    progress=self._steps,
+                    on_epoch=draw_now_and_then,
+                    warmup_steps=[0, warmup_steps],
+                    seed=self._seeds[:n_seeds],
+                )
+            finally:
+                self._bar.value = 0
             self._panels.show_runs(self.runs)
             self.status.say(summary_of(self.runs))
             self.show_goal()
@@ -297,6 +296,7 @@ class _Panels:
             lines.set_alpha(0.15)
         self.show_headlines(["training ..."] * 2)
 
+    @_locked
     def show_headlines(self, said: Sequence[str]) -> None:
         """Say something of each arm; the headlines are the legend too."""
         for headline, line, label, text in zip(self._headline, ("- - -", "———"), self._labels, said, strict=True):
