@@ -284,7 +284,9 @@ def progress(options: argparse.Namespace) -> int:
             print(f"{as_text(summary())}\nYour answers are kept in {store.path()}")
         for told in store.news():
             print(f"warmup-course: {told}", file=sys.stderr)
-    except (store.StoreError, ValueError) as error:  # the second: a quiz's file
+    except store.StoreError as error:
+        raise CommandError(f"{error.problem}. {error.advice}") from error
+    except ValueError as error:  # of a quiz's file
         raise CommandError(str(error)) from error
     return 0
 

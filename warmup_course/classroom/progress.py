@@ -94,18 +94,17 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
     events = store.events() if events is None else list(events)
     right = {event.item for event in events if event.state == "right"}
     exercised = {event.item for event in events if event.state == "done"}
-    locked = {(event.lesson, event.item) for event in events if event.state == "locked"}
     reached = {(event.lesson, event.item) for event in events if event.state == "reached"}
-    # A prediction can be revealed again and again; the latest one counts.
-    revealed = {(event.lesson, event.item): event.state for event in events if event.state in ("held", "missed")}
+    compared = predictions(events)
 
     found = []
     for lesson in quizzes():
         quiz = load(lesson)
         questions = {question["id"] for question in quiz["questions"]}
         exercises = {exercise.name for exercise in EXERCISES.values() if exercise.lesson == lesson}
-        made, met = (sum(name == lesson for name, _ in done) for done in (locked, reached))
-        predictions, goals = asked_in(lesson)
+        made = [one.state for one in compared if one.lesson == lesson]
+        met = sum(name == lesson for name, _ in reached)
+        asked, goals = asked_in(lesson)
         found.append(
             LessonProgress(
                 lesson,
@@ -115,10 +114,10 @@ def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]
                 questions=len(questions),
                 exercises_done=len(exercises & exercised),
                 exercises=len(exercises),
-                predictions_locked=made,
-                predictions_held=sum(name == lesson and revealed.get((name, item)) == "held" for name, item in locked),
+                predictions_locked=len(made),
+                predictions_held=made.count("held"),
                 # No fewer than were made: a later version may ask for others.
-                predictions=max(predictions, made),
+                predictions=max(asked, len(made)),
                 goals_reached=met,
                 goals=max(goals, met),
             )
