@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import namedtuple
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,18 @@ def test_a_package_that_cannot_be_imported_does_not_keep_it_from_the_rest(monkey
     finding = wrong()
     assert finding.found.startswith("jupyter_client cannot be imported (")
     assert finding.mend == f"{PYTHON} -m pip install --force-reinstall jupyter_client"
+
+
+@pytest.mark.parametrize("fails", [ImportError("undefined symbol", name="torch"), OSError("[WinError 126]")])
+def test_a_broken_torch_does_not_keep_it_from_the_rest(monkeypatch, fails):
+    class Broken(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "torch":
+                raise fails
+
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    assert wrong().found == f"torch cannot be imported ({fails})"
 
 
 # ---- Python and its packages ----------------------------------------------------------------------------------------

@@ -17,10 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import torch
-
 from warmup_course import variables
-from warmup_course.device import resolve_device
 from warmup_course.lesson_files import IN_CLONE, PACKAGE, chosen
 
 LEAST_MEMORY = 1.5  # GB; a kernel whose sweep is shared among two processes took up to 0.8 GB
@@ -133,6 +130,12 @@ def front_ends() -> Finding:
 
 def gpu() -> Finding:
     """The course needs none, so one that lies idle is no fault; one that is asked for must be there."""
+    try:
+        import torch
+    except OSError as error:  # on Windows, where one of its libraries cannot be loaded
+        raise ImportError(str(error), name="torch") from error
+    from warmup_course.device import resolve_device
+
     try:
         resolve_device()
     except ValueError as error:
