@@ -25,7 +25,6 @@ NAME = f"warmup_course-{warmup_course.__version__}"
 LESSONS = [path.name for path in pages(ROOT / "notebooks")]
 BESIDE = [
     *(f"notebooks/{name}" for name in LESSONS),
-    "notebooks/jupyter_nbconvert_config.py",
     "docs/evidence.csv",
     "docs/hub.md",
     "docs/teaching.md",

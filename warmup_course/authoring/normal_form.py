@@ -1,10 +1,8 @@
 """Notebooks as they are stored: executed, without what differs from run to run, and readable without a kernel."""
 
-import re
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -115,22 +113,6 @@ def _with_palette(png: str) -> str:
             return png
         picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(smaller, "png", optimize=True)
         return b64encode(smaller.getvalue()).decode()
-
-
-def as_web_page(notebook: Any, resources: Any) -> tuple[Any, Any]:
-    """What nbconvert does before it makes a lesson a page: links lead to pages, figures say in words what they show.
-
-    JupyterLab finds a heading that is not drawn yet by #heading= alone, and a browser only by the heading's own name.
-    nbconvert's template leaves out the words that are in a figure's metadata.
-    """
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = re.sub(r"(\]\(\w+)\.ipynb(#?)(?:heading=)?", r"\1.html\2", cell["source"])
-        for output in cell.get("outputs", ()):
-            data, alt = output.get("data", {}), output.get("metadata", {}).get(PNG, {}).get("alt")
-            if PNG in data and alt:
-                data["text/html"] = f'<img alt="{escape(alt)}" src="data:{PNG};base64,{data.pop(PNG)}">'
-    return notebook, resources
 
 
 def pictures(notebook: Notebook) -> Iterator[bytes]:

@@ -1,61 +1,38 @@
-"""The lessons as web pages, made by nbconvert: where links lead, and what figures say to those who do not see them."""
+"""The lessons as they are read: where links lead, and what figures say to those who do not see them."""
 
 import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
-from nbconvert import HTMLExporter
-from nbconvert.preprocessors import ExecutePreprocessor
-from traitlets.config import PyFileConfigLoader
+from nbclient import NotebookClient
 
 from warmup_course import lesson_files
 from warmup_course.authoring import normal_form
+from warmup_course.authoring.site import slug
 from warmup_course.classroom.plots import alt_text
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 PAGES = [*lesson_files.find(FOLDER), FOLDER / lesson_files.GLOSSARY]
 
 
-def web_page(notebook: Any, **options: str) -> BeautifulSoup:
-    """As ``jupyter nbconvert --to html`` makes it in the folder of the lessons."""
-    config = PyFileConfigLoader("jupyter_nbconvert_config.py", path=str(FOLDER)).load_config()
-    return BeautifulSoup(HTMLExporter(config=config, **options).from_notebook_node(notebook)[0], "html.parser")
-
-
 @cache
-def text_of(name: str) -> BeautifulSoup:
-    """A stored page's text alone, without what stands around every page."""
-    notebook = nbformat.read(FOLDER / name, 4)
-    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    return web_page(notebook, template_name="basic")
+def markdown_of(name: str) -> str:
+    cells = lesson_files.read(FOLDER / name)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_link_leads_to_a_heading(page: Path):
-    links = [a["href"] for a in text_of(page.name).select("a[href]:not(.anchor-link)") if "://" not in a["href"]]
+    links = re.findall(r"\]\((?!\w+:)([^)\s]+)\)", markdown_of(page.name))
     assert links
     for link in links:
-        name, _, place = link.partition("#")
-        target = text_of(name.replace(".html", ".ipynb") or page.name)
-        ids = {element["id"] for element in target.select("[id]")}
-        # A browser looks for the fragment as it stands, then for what it stands for.
-        assert name.endswith(".html")
-        assert not place or {place, unquote(place)} & ids, link
-
-
-def test_a_link_within_a_page_stays_one():
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_markdown_cell("[x](#Here) [y](02_b.ipynb#heading=There), a.ipynb")]
-    )
-    [here, there] = [a["href"] for a in web_page(notebook).select("a")]
-    assert (here, there) == ("#Here", "02_b.html#There")
+        name, _, place = link.partition("#heading=")
+        headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"[`*$]", "", markdown_of(name or page.name)))
+        assert not place or place in map(slug, headings), link
 
 
 SHOWN = """
@@ -77,7 +54,7 @@ SliderLab(lambda figure, lr: None, lr=widgets.FloatSlider(0.5, description="lear
 @pytest.mark.process
 def test_every_figure_says_what_it_shows(tmp_path: Path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWN)])
-    ExecutePreprocessor(kernel_name="python3", timeout=120).preprocess(notebook, {"metadata": {"path": str(tmp_path)}})
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     stored = nbformat.reads(lesson_files.as_text(normal_form.normalise(json.loads(nbformat.writes(notebook)))), 4)
     outputs = [output for output in stored.cells[0].outputs if "image/png" in output.get("data", {})]
     alts = [output.metadata["image/png"]["alt"] for output in outputs]
@@ -87,7 +64,6 @@ def test_every_figure_says_what_it_shows(tmp_path: Path):
         "".join(outputs[2].data["text/plain"]),
         "".join(outputs[3].data["text/plain"]),
     ]
-    assert [image["alt"] for image in web_page(stored).select("img")] == alts
     states = [output.metadata.get(normal_form.LAB) for output in outputs]  # of the lab that needs no kernel
     assert [state and state["settings"]["warmup_steps"] for state in states] == [None, None, 5, None]
 
