@@ -195,7 +195,8 @@ function render(context) {
       const lossOf = (weights) => 0.5 * weights.reduce((sum, weight, i) => sum + curvatures[i] * weight * weight, 0);
 
       const wide = width >= NARROW;
-      const panel = { top: 10, left: 62, width: (wide ? width / 2 : width) - 76, height: Math.max(230 + extra, 110) };
+      const height = Math.max(230 + (wide ? extra : extra / 2), 110); // of both panels
+      const panel = { top: 10, left: 62, width: (wide ? width / 2 : width) - 76, height };
       const second = wide ? { ...panel, left: panel.left + width / 2 } : { ...panel, top: panel.top + panel.height + 66 };
       const below = second.top + panel.height + 58;
       resize(picture, width, below + 20 * dimensions + 94);
