@@ -511,6 +511,15 @@ def test_answers_can_be_printed(answers, capsys):
     assert [row[4] for row in rows] == ["answer", 'about 0.006, or "so"', "≈ 0.05"]
 
 
+@pytest.mark.process
+def test_a_console_of_few_letters_loses_none_of_the_answers(answers):
+    command = [sys.executable, "-m", "warmup_course.cli", "progress", "--csv", "-"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert cli.main(["progress", "--csv", "mine.csv"]) == 0
+    assert done.stdout == Path("mine.csv").read_bytes()
+
+
 @pytest.mark.parametrize("typed", ["yes", " yes \n"])
 def test_reset_removes_after_a_yes(answers, capsys, monkeypatch, typed):
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))

@@ -177,7 +177,7 @@ def test_the_global_random_states_are_left_alone_and_do_not_matter() -> None:
 
 
 def test_a_model_function_may_train() -> None:
-    """As one that goes on from another's weights; for the rest of the process, nobody waits for nobody."""
+    """As one that goes on from another's weights, which once waited for itself; in a thread, so that it cannot here."""
     parent = config(total_steps=3, seed=5)
     ended = ThreadPoolExecutor().submit(train, config(model=lambda: train(parent).model, total_steps=2))
     again = train(parent).model

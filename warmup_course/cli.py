@@ -297,7 +297,8 @@ def write_answers(name: str) -> None:
     text = io.StringIO()
     store.export_csv(text)  # first, so that a store that cannot be read leaves no file
     if name == "-":
-        print(text.getvalue(), end="")
+        sys.stdout.buffer.write(text.getvalue().encode())  # the same bytes as in a file, whatever the console knows
+        sys.stdout.flush()
         return
     try:
         with open(name, "x", encoding="utf-8", newline="") as file:

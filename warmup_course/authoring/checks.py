@@ -49,9 +49,8 @@ def without_browser(marks: str) -> tuple[list[str], str]:
 
 def of_lesson(lesson: Path) -> Checks:
     """Those of one lesson alone."""
-    return {"its tests": ([*PYTEST, "tests/test_notebooks.py", "-m", "not slow", "-k", lesson.stem], "cpu")} | nbval(
-        [lesson]
-    )
+    command = [*PYTEST, "tests/test_notebooks.py", "-m", "not slow", "-k", lesson.stem]
+    return {"its tests": (command, "cpu")} | nbval([lesson])
 
 
 def nbval(lessons: Sequence[Path]) -> Checks:

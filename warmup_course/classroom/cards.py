@@ -17,6 +17,7 @@ from warmup_course.arguments import function, shown, text
 from warmup_course.classroom import store
 from warmup_course.classroom.store import StoreError
 
+# Of a text.
 MARGIN = {"margin": "2px 2px 0.5em 2px"}
 
 # Of all that cards.css styles.
@@ -142,6 +143,7 @@ class Choices(widgets.VBox):
     def __init__(self, texts: Sequence[str], *, several: bool = False) -> None:
         self.texts = tuple(re.sub(r"[`*$]", "", text) for text in texts)  # as they are said, without marks
         self._signs = ("□", "■") if several else ("○", "●")  # no tick: chosen is not yet right
+        # Shared, as each layout is a message to the browser, and a quiz has hundreds.
         letter, row = widgets.Layout(width="4em", min_width="4em"), widgets.Layout(align_items="center")
         beside = widgets.Layout(**MARGIN)
         self.buttons = [widgets.ToggleButton(**self._look(number), layout=letter) for number in range(len(texts))]
