@@ -187,6 +187,7 @@ def test_a_model_function_may_train() -> None:
 def test_many_gpus_bring_no_warning_and_are_not_started_by_a_run_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)  # whatever another test has done
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda *_: pytest.fail("CUDA was started"))
     sweep(config(device="cpu", total_steps=2, model=lambda: nn.Linear(64, 10).double()), peak_lr=[0.1, 0.2])
     assert len(train(config(device="cpu", total_steps=2)).batch_loss) == 2

@@ -265,17 +265,22 @@ def weakest_first(rows: Iterable[Evidence]) -> list[Evidence]:
 
 
 def summary(rows: Sequence[Evidence]) -> str:
-    """One sentence on a lesson's claims; its predictions do not count.
+    """How a lesson's claims fared, those apart that luck cannot change; its predictions do not count.
 
     >>> summary([Evidence("03", "a", 40, 40, None, None, None, None), Evidence("03", "b", 39, 40, 1, ">", 0, 2)])
-    'its 2 claims held in 79 of 80 checks, at 40 seeds that no bound was tuned on'
+    '2 claims: the 1 whose numbers change with the seed held in 39 of 40 checks, the other 1 in 40 of 40'
     """
     claims = [row for row in rows if not row.claim.startswith(PREDICTION)]
-    held, checks = sum(row.held for row in claims), sum(row.seeds for row in claims)
-    seeds = max(row.seeds for row in claims)
-    return (
-        f"its {len(claims)} claims held in {held:,} of {checks:,} checks, at {seeds} seeds that no bound was tuned on"
+    changing = [row for row in claims if row.deviations is not None]
+    others = [row for row in claims if row.deviations is None]
+    text = (
+        f"{len(claims)} claims: the {len(changing)} whose numbers change with the seed held in {_held(changing)} checks"
     )
+    return f"{text}, the other {len(others)} in {_held(others)}" if others else text
+
+
+def _held(rows: Sequence[Evidence]) -> str:
+    return f"{sum(row.held for row in rows):,} of {sum(row.seeds for row in rows):,}"
 
 
 def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Path) -> list[str]:
@@ -309,7 +314,11 @@ def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Pat
 
 def last_line(rows: Sequence[Evidence]) -> str:
     """What stands at the end of a lesson."""
-    return f"*Is this luck? Of this lesson, {summary(rows)}. [Claim by claim]({EVIDENCE_PAGE})*"
+    seeds = max(row.seeds for row in rows)
+    return (
+        f"*Is this luck? This lesson makes {summary(rows)}. "
+        f"At {seeds} seeds that no bound was tuned on: [claim by claim]({EVIDENCE_PAGE})*"
+    )
 
 
 def _text_cell(text: str) -> dict[str, Any]:
