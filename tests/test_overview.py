@@ -52,6 +52,12 @@ def test_the_last_lock_and_the_first_try_count(files: list[Path]):
     assert (asked.right, asked.wrong) == ({"Nothing yet"}, 3 / 4)
 
 
+def test_what_was_borne_out_is_forgotten_with_a_new_lock(tmp_path: Path):
+    events = [("prediction", "How many?", *event) for event in (("A", "locked"), ("A", "held"), ("B", "locked"))]
+    [asked] = overview.predictions(overview.merged([hand_in(tmp_path, "1.csv", *events)])[0])
+    assert (asked.answers, asked.right) == (Counter("B"), frozenset())
+
+
 def test_the_most_split_and_the_most_wrong_come_first(tmp_path: Path):
     ids = [question["id"] for question in overview.load("final")["questions"][:2]]
     one = hand_in(

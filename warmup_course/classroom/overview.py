@@ -5,13 +5,14 @@ Each learner decides whether to hand in a file, as ``warmup-course progress --cs
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 
 from warmup_course.arguments import one_of
+from warmup_course.classroom import progress
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import load, quizzes
 from warmup_course.classroom.store import STATES, Event
@@ -121,23 +122,15 @@ def merged(files: Iterable[Path]) -> tuple[list[list[Event]], dict[Path, str]]:
 
 def predictions(learners: Sequence[Sequence[Event]]) -> list[Asked]:
     """Each prediction that somebody locked, the one that split the class most first."""
-    answers: dict[tuple[str, str], Counter[str]] = {}
-    right: dict[tuple[str, str], set[str]] = {}
+    answers: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    right: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for events in learners:
-        locked: dict[tuple[str, str], str] = {}
-        held: dict[tuple[str, str], bool] = {}
-        for event in events:
-            if event.kind == "prediction":
-                key = event.lesson, event.item
-                if event.state == "locked":
-                    locked[key] = event.answer
-                else:
-                    held[key] = event.state == "held"
-        for key, answer in locked.items():
-            answers.setdefault(key, Counter())[answer] += 1
-            if held.get(key):
-                right.setdefault(key, set()).add(answer)
-    found = [Asked(*key, counts, frozenset(right.get(key, ()))) for key, counts in answers.items()]
+        for one in progress.predictions(events):
+            key = one.lesson, one.question
+            answers[key][one.predicted] += 1
+            if one.state == "held":
+                right[key].add(one.predicted)
+    found = [Asked(*key, counts, frozenset(right[key])) for key, counts in answers.items()]
     return sorted(found, key=lambda asked: (-asked.split, asked.lesson))
 
 
