@@ -274,7 +274,7 @@ WRONG = {
 }
 # Right answers that are not the solution's words.
 RIGHT = {
-    "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038],
+    "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038, 0.037],
     "02_high_lr_instability/lr_limit": [
         lambda x: 2 * len(x) / torch.linalg.matrix_norm(x, 2).item() ** 2,
         lambda x: 2 / np.linalg.eigvalsh(hessian(x).numpy()).max(),

@@ -28,7 +28,11 @@ def judge_valley(answer: Any) -> str:
         else:
             why = f"The steep weight bounces: each step multiplies its distance by {steep:.3f}. Go lower."
         raise NotYet(f"At LR {lr:g} it takes {steps} steps, expected at most 60. {why}")
-    return f"{steps} steps. Both weights shrink about equally fast there, and the limit, 0.04, is close."
+    if abs(flat - abs(steep)) < 0.005:
+        shrinking = "Both weights shrink about equally fast there"
+    else:
+        shrinking = f"The {'flat' if flat > abs(steep) else 'steep'} weight is the slower one there"
+    return f"{steps} steps. {shrinking}, and the limit, 0.04, is close."
 
 
 EXERCISES = (
@@ -40,8 +44,8 @@ EXERCISES = (
             "Raising the LR shrinks the first and grows the size of the second. The slower of the two decides.",
             "It is fastest where both have the same size.",
         ),
-        answer=round(2 / (2 + 50), 4),
-        why=r"""Equal in size: $1 - 2\,\text{LR} = 50\,\text{LR} - 1$, so $\text{LR} = 2 / (2 + 50) = 0.0385$. Both
+        answer=round(2 / (2 + 50), 5),
+        why=r"""Equal in size: $1 - 2\,\text{LR} = 50\,\text{LR} - 1$, so $\text{LR} = 2 / (2 + 50) = 0.03846$. Both
 factors then have size $48/52 = 0.923$, and $0.923^{58} < 0.01$: 58 steps. The limit is $2/50 = 0.04$, so the best LR
 sits at 96 % of the edge. A hair further, at 0.039, the steep weight needs 90 steps.""",
     ),
