@@ -213,7 +213,9 @@ def overflow(when="shrunk", *, scale=2.0**16, first=False):
             scaler.update()
             shrunk = scaler.get_scale() < before
             grown = scaler.get_scale() > before
-            if not first and {"always": True, "shrunk": not shrunk, "hook": made, "grown": grown, "late": shrunk}[when]:
+            calls = {"always": True, "shrunk": not shrunk, "hook": made, "grown": grown, "late": shrunk}
+            calls["equal"] = not (shrunk or grown)
+            if not first and calls[when]:
                 scheduler.step()
 
     return answer
@@ -292,6 +294,7 @@ WRONG = {
         (overflow(first=True), "As in the museum"),
         (overflow("grown"), "One step behind"),
         (overflow("late"), "As in the museum"),
+        (overflow("equal"), "After 2000 clean updates"),
         (overflow(scale=1024.0), "makes 10 optimizer steps, expected 7"),
         (lambda optimizer, factors, w: optimizer.nothing(), "AttributeError"),
         ("scaler", "should be a function"),

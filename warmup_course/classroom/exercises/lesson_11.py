@@ -114,13 +114,17 @@ def judge_overflow(answer: Any) -> str:
         ([4] * 10, 8, 7),
         ([1, 1, 1, 1, 60_000, 1, 1, 1, 1], 8, 7),
         ([0.1] * 4, 3, 3),
+        ([0.1] * 2003, 2500, 2001),  # the scale grows once, and the batch after that overflows
     ):
-        case = f"With factors = {factors} and W = {warmup_steps}"
+        many = len(factors) > 2000
+        case = f"With factors = {'[0.1] * 2003' if many else factors} and W = {warmup_steps}"
         skipped = len(factors) - updates
 
         def likely(step: int, warmup_steps: int = warmup_steps, skipped: int = skipped) -> list[tuple[float, str]]:
             ahead = "As in the museum, the scheduler runs ahead: it counts steps that the scaler skips."
             behind = "One step behind: after an update that was made, nobody called `scheduler.step()`."
+            if step == 2000:
+                behind = "After 2000 clean updates the scale *grows*. That step was made, too."
             return [
                 *((0.1 * ramp(warmup_steps, step + calls), ahead) for calls in range(1, skipped + 2)),
                 (0.1 * ramp(warmup_steps, step - 1), behind),
@@ -207,7 +211,7 @@ EXERCISES = (
         judge=judge_overflow,
         hints=(
             "`scaler.step` keeps quiet about it. After an overflow, what does `scaler.update()` do to the scale?",
-            "Keep `scaler.get_scale()` from before `scaler.update()`, and compare.",
+            "Keep `scaler.get_scale()` from before `scaler.update()`, and compare: only smaller means skipped.",
         ),
         answer=overflow_repaired,
         why="""After an overflow the scaler halves its scale, and that is the only time it gets smaller. So a scale that
@@ -229,11 +233,11 @@ until the end.""",
         judge=judge_fine_tune,
         hints=(
             "Print `optimizer.param_groups[0]` before and after the loop. Which key still has the old peak?",
-            "A scheduler that finds `initial_lr` in a group uses it, and looks no further.",
+            "`LambdaLR` multiplies the `initial_lr` that it finds in a group, and looks no further.",
         ),
         answer=fine_tune_repaired,
-        why="""A scheduler multiplies `initial_lr`. The first one ever built on an optimizer puts that key there, from
-`lr`; all later ones find it and believe it. So set both, or start with a new optimizer where you can spare its
+        why="""`LambdaLR` multiplies `initial_lr`. The first scheduler ever built on an optimizer puts that key there,
+from `lr`; a later one leaves it as it is. So set both, or start with a new optimizer where you can spare its
 momentum.""",
     ),
 )
