@@ -238,6 +238,11 @@ def by_hand(body, head, peak, w, t):
     return np.array(used)
 
 
+def own_tensors(make):
+    """The right LRs, for groups made of other tensors than those that were asked for."""
+    return lambda head, body, *plan: warm_run()(*make(head, body), *plan)
+
+
 def resume(order=("build", "optimizer", "scheduler"), *, momentum=0.9, extra=0, swap=False, other=False, counted=None):
     """A learner's way of going on with one thing changed."""
 
@@ -285,14 +290,17 @@ WRONG = {
         (warm_run(log="first"), "a pair for each step"),
         (warm_run(steps=4), "takes 4 optimizer steps"),
         (warm_run(groups=1), "1 parameter groups"),
+        (own_tensors(lambda head, body: (body, head)), "group 0 holds the wrong tensor: `head` comes first"),
+        (own_tensors(lambda head, body: (torch.zeros(1), body)), "group 0 holds the wrong tensor"),
+        (own_tensors(lambda head, body: (head, body.clone())), "group 1 holds the wrong tensor: `body` comes second"),
         (lambda body, head, peak, w, t: [[peak, peak]] * t, "takes 0 optimizer steps"),
         (lambda body, head, peak, w, t: "done" if warm_run()(body, head, peak, w, t) else 0, "not a list of lists"),
         (lambda body: body, "TypeError"),
         (0.1, "should be a function"),
     ],
     "04_warmup_in_pytorch/resume": [
-        (resume(["optimizer", "build", "scheduler"]), "after the optimizer's state was loaded"),
-        (resume(["build", "scheduler"]), "LR of step 0 again"),
+        (resume(["optimizer", "build", "scheduler"]), "and *after* the scheduler was built"),
+        (resume(["build", "scheduler"]), "was the optimizer's state loaded"),
         (resume(["build", "optimizer"]), "starts all over"),
         (resume(["build"]), "LR of step 0 again"),
         (resume(extra=1), "counted once too often"),
@@ -309,6 +317,7 @@ RIGHT = {
     "04_warmup_in_pytorch/warm_run": [
         by_hand,
         warm_run(scheduler=lambda opt, w: LinearLR(opt, 1 / w, total_iters=w - 1)),
+        own_tensors(lambda head, body: (torch.nn.Parameter(head), torch.nn.Parameter(body))),
         warm_run(scheduler=lambda opt, w: lambda_lr(opt, Schedule(99, w, decay="constant"))),
     ],
     "04_warmup_in_pytorch/resume": [

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, run, short
-from warmup_course.classroom.exercises.loops import flight_recorder, ramp
+from warmup_course.classroom.exercises.loops import at_each_step, flight_recorder, ramp
 
 
 def warm_run(head, body, peak, W, T):
@@ -44,14 +44,16 @@ def judge_warm_run(answer: Any) -> str:
     # The first case tells the misconceptions apart.
     for peak, warmup_steps, steps in ((0.1, 5, 8), (0.3, 1, 3), (0.02, 12, 20)):
         case = f"With peak {peak}, W = {warmup_steps} and T = {steps}"
-        with flight_recorder() as used:
-            log = run(answer, torch.zeros(3, requires_grad=True), torch.zeros(2), peak, warmup_steps, steps)
+        head, body = torch.zeros(3, requires_grad=True), torch.zeros(2)
+        with flight_recorder() as used, at_each_step(first_tensor) as held:
+            log = run(answer, head, body, peak, warmup_steps, steps)
         if len(used) != steps:
             raise NotYet(f"{case} your function takes {len(used)} optimizer steps, expected {steps}.")
         for step, lrs in enumerate(used):
             if len(lrs) != 2:
                 raise NotYet(f"{case} your optimizer has {len(lrs)} parameter groups, expected 2: head and body.")
             judge_lrs(case, peak, warmup_steps, step, lrs)
+        judge_tensors(held[0], head, body)
         judge_log(case, log, used)
     return "Both groups ran at the planned LRs, and your log says so."
 
@@ -77,6 +79,19 @@ def judge_lrs(case: str, peak: float, warmup_steps: int, step: int, lrs: list[fl
                 (top * (step + 1) / warmup_steps, "The ramp goes on above the peak."),
             ]
             raise not_yet(f"{case}, at step {step}, as LR of {name}", got, top * factor, likely)
+
+
+def first_tensor(group: dict[str, Any]) -> Tensor | None:
+    return next(iter(group["params"]), None)
+
+
+def judge_tensors(held: list[Tensor | None], head: Tensor, body: Tensor) -> None:
+    """NotYet unless the groups hold head and body, in this order."""
+    for number, (got, right) in enumerate(zip(held, (head, body), strict=True)):
+        # An nn.Parameter made of the tensor shares its memory.
+        if got is None or got.data_ptr() != right.data_ptr():
+            order = ("`head` comes first", "`body` comes second")[number]
+            raise NotYet(f"The LRs are right, but group {number} holds the wrong tensor: {order}.")
 
 
 def judge_log(case: str, log: Any, used: list[list[float]]) -> None:
@@ -149,7 +164,10 @@ def judge_resumed(case: str, warmup_steps: int, stop: int, got: list[float], exp
         if not close(lr, right):
             first = 0.1 / warmup_steps
             likely = [
-                (first, "The LR of step 0 again: was the scheduler built after the optimizer's state was loaded?"),
+                (
+                    first,
+                    "The LR of step 0 again: was the optimizer's state loaded, and *after* the scheduler was built?",
+                ),
                 (0.1 * min((step + 2) / warmup_steps, 1), "One step ahead: it was stepped or counted once too often."),
                 (0.1 * (step - stop + 1) / warmup_steps, "The ramp starts all over: the scheduler's state is missing."),
                 (0.1, "That is the full peak. Where is the ramp?"),

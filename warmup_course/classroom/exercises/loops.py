@@ -1,9 +1,9 @@
 """What the checkers of training loops share: the linear warmup they ask for, and how they listen."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -13,18 +13,26 @@ def ramp(warmup_steps: int, step: int) -> float:
     return min((step + 1) / warmup_steps, 1)
 
 
+Note = TypeVar("Note")
+
+
 @contextmanager
-def flight_recorder() -> Iterator[list[list[float]]]:
-    """A list of the LRs of all groups, read at each ``step()`` of whichever optimizer; torch's warnings are kept in."""
-    used: list[list[float]] = []
+def at_each_step(note: Callable[[dict[str, Any]], Note]) -> Iterator[list[list[Note]]]:
+    """A list of notes on all groups, made at each ``step()`` of whichever optimizer; torch's warnings are kept in."""
+    notes: list[list[Note]] = []
 
     def read(optimizer: Optimizer, *_: Any) -> None:
-        used.append([float(group["lr"]) for group in optimizer.param_groups])
+        notes.append([note(group) for group in optimizer.param_groups])
 
     handle = register_optimizer_step_pre_hook(read)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield used
+            yield notes
     finally:
         handle.remove()
+
+
+def flight_recorder() -> AbstractContextManager[list[list[float]]]:
+    """A list of the LRs of all groups, read at each ``step()``."""
+    return at_each_step(lambda group: float(group["lr"]))
