@@ -70,6 +70,7 @@ WRONG = {
         (lambda n, b, a, p, e, r: e * by_counting(n, b, a, p, 1, r), "round in each epoch"),
         (lambda n, b, a, p, e, r: math.ceil(r * e * (math.ceil(n / p / b) // a)), "get a step too"),
         (lambda n, b, a, p, e, r: math.ceil(r * math.ceil(e * math.ceil(n / p / b) / a)), "not carried on"),
+        (lambda n, b, a, p, e, r: by_counting(n // p, b, a, 1, e, r), "is rounded up"),
         (rounded_by(int), "round the share down"),
         (rounded_by(round), "round the share down"),
         (rounded_by(float), "Steps are whole"),

@@ -22,6 +22,7 @@ def about_warmup_steps(
     steps = epochs * of_epoch
     right = math.ceil(ratio * steps)
     alone = math.ceil(math.ceil(examples / batch_size) / accumulate)
+    short = math.ceil(math.ceil(examples // processes / batch_size) / accumulate)
     return [
         (steps, "Those are all steps of the run. The ramp is a share of them."),
         (right * batch_size * accumulate * processes, "That counts examples. How many steps see them?"),
@@ -35,6 +36,7 @@ def about_warmup_steps(
             math.ceil(ratio * math.ceil(epochs * batches / accumulate)),
             "What is left over is not carried on: it gets its own step.",
         ),
+        (math.ceil(ratio * epochs * short), "Each process's share of the examples is rounded up."),
         (int(ratio * steps), "You round the share down. Here it is rounded up."),
         (ratio * steps, "Steps are whole: round the share up."),
     ]
@@ -52,6 +54,7 @@ EXERCISES = (
             (1000, 10, 1, 2, 2, 0.25),
             (100, 64, 8, 4, 1, 0.5),
             (5000, 16, 2, 4, 1, 0.0),
+            (101, 10, 1, 2, 4, 0.25),
         ],
         misconceptions=about_warmup_steps,
         praise="Shared out, cut into batches, put together again, and rounded up at each stage.",

@@ -28,7 +28,7 @@ LAST: list[list[list[float]]] = [
     [[1.5, 2.0], [1.1, 3.1], [1.0, 9.0], [1.0, math.nan], [5.0, 6.0]],  # one seed of two ends above its start
     [[1.5, 2.0], [0.9, math.nan], [math.nan] * 2, [5.0, 6.0], [math.nan] * 2],  # one seed of two diverged
     [[2.0, 2.5], [1.0, 1.8], [0.9, 1.0], [0.5, 0.7], [math.nan] * 2],  # one seed has not moved at all
-    [[1.5, 2.0], [1.0, 1.8], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]],  # nothing breaks
+    [[1.5, 2.6], [1.0, 1.8], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]],  # nothing breaks
 ]
 
 
@@ -43,6 +43,10 @@ def about_an_edge(lrs: Any, first: Any, last: Any) -> Misconceptions:
         (lambda got: got in range(5), "That looks like a place in the list. Return the LR itself."),
         (lambda got: got == lrs[-1] < edge, "It works as well. Where nothing breaks, return `float('inf')`."),
         (lowest(~(last.mean(axis=1) < 2.5)), "A mean hides the seed that broke."),
+        (
+            lowest(~(last < first.mean()).all(axis=1)),
+            "Each seed has its own start; the mean of the starts is nobody's.",
+        ),
         (lowest((~(last < first)).all(axis=1)), "One broken seed is enough."),
         (lowest((last > first).any(axis=1)), "`nan > x` is False. Ask whether a loss is *not* below where it began."),
         (lowest(~np.isfinite(last).all(axis=1)), "A finite loss that has not fallen is broken too."),
