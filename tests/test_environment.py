@@ -31,6 +31,11 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in requirements}
 
 
+def test_what_starts_jupyter_builds_no_grammar():
+    """jsonschema 4.25 and later do, at each import."""
+    assert "rfc3987-syntax" not in pins()
+
+
 def test_constraints_are_names_and_versions_only():
     line = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]*==[0-9]+(\.[0-9]+)*(b[0-9]+)?(; \w+ (==|<|!=) "[\w.]+")?')
     assert [text for text in CONSTRAINTS if not line.fullmatch(text)] == []
