@@ -63,10 +63,15 @@ def test_imports_point_one_way(path: Path):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("code", "needed"), [("import warmup_course.cli", set()), ("from warmup_course import *", {"torch"})]
+    ("code", "needed"),
+    [
+        ("import warmup_course.cli", set()),
+        ("from warmup_course import *", {"torch"}),
+        ("from torch.optim.lr_scheduler import *; import warmup_course as c; c.used_lrs(ConstantLR, 2)", {"torch"}),
+    ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(code: str, needed: set[str]):
-    heavy = {"torch", "matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "joblib"}
+    heavy = {"torch", "torch._dynamo", "matplotlib", "ipywidgets", "pandas", "xarray", "sklearn", "joblib"}
     heavy |= {"papermill", "nbformat", "jupyterlab", "playwright"}
     code += f"; import sys; print(sorted({heavy} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout

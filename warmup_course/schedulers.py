@@ -1,5 +1,6 @@
 """Learning-rate schedules: pure functions of the optimizer step."""
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, fields
@@ -235,6 +236,17 @@ class _ResumableLambdaLR(LambdaLR):
                     group["lr"] = lr
 
 
+class _Resting(torch.optim.SGD):
+    """Updates nothing, and spares its user torch._dynamo, which takes seconds to import: torch's own optimizers all
+    ask for it, in these two methods.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.SGD.add_param_group)
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        pass
+
+
 def used_lrs(
     make_scheduler: Callable[[Optimizer], Any], steps: int, peak_lr: float | Sequence[float] = 0.1
 ) -> npt.NDArray[np.float64]:
@@ -262,7 +274,7 @@ def used_lrs(
         real_number("peak_lr", lr, 0)
     # Schedulers fill a tensor LR in place: they get a copy of it.
     lrs = [lr.clone() if isinstance(lr, torch.Tensor) else lr for lr in lrs]
-    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in lrs])
+    optimizer = _Resting([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in lrs])
     scheduler = make_scheduler(optimizer)
     used = np.empty((whole_number("steps", steps, 1), len(lrs)))
     for row in used:
