@@ -104,10 +104,14 @@ def everything_page(server, browser):
 
 @pytest.fixture
 def everything(request: pytest.FixtureRequest, everything_page, tmp_path):
-    """EVERYTHING, open, as it was at first, run from top to bottom by a learner who has answered nothing so far."""
+    """EVERYTHING, open, as it was at first, run from top to bottom by a learner who has answered nothing so far.
+
+    Of a test that is marked with ``cells``, only those are there; the others are empty.
+    """
     store.reset()
+    marker = request.node.get_closest_marker("cells")
     for number, source in enumerate(CELLS):
-        everything_page.write(number, source)
+        everything_page.write(number, source if not marker or source in (BEGIN, *marker.args) else "")
     if everything_page.page.locator(".jp-OutputArea-output").count():  # what was chosen is not kept by the store alone
         everything_page.value("__import__('warmup_course').classroom.predictions.unlocked.clear()")
     assert everything_page.run_all()

@@ -280,16 +280,18 @@ def test_the_arrow_keys_move_every_slider(everything):
     assert everything.problems == []
 
 
+SAID = {
+    "schedule": ("peak LR", "highest {} at step 9"),
+    "quadratic": ("learning rate", "at LR {}."),
+    "stability": ("peak LR", "Peak LR {}: "),
+    "training": ("warmup steps", "{} warmup steps: "),
+    "slider": ("power", "to the power of {}"),
+}
+
+
 @pytest.mark.parametrize(
     ("source", "name", "sentence"),
-    [
-        (SCHEDULE, "peak LR", "highest {} at step 9"),
-        (QUADRATIC, "learning rate", "at LR {}."),
-        (STABILITY, "peak LR", "Peak LR {}: "),
-        (TRAINING, "warmup steps", "{} warmup steps: "),
-        (SLIDER, "power", "to the power of {}"),
-    ],
-    ids=LABS,
+    [pytest.param(LABS[lab], *said, marks=pytest.mark.cells(LABS[lab]), id=lab) for lab, said in SAID.items()],
 )
 def test_a_dragged_slider_ends_where_it_is_let_go(source: str, name: str, sentence: str, everything):
     page, lab = everything.page, output(everything, source)
@@ -322,6 +324,7 @@ def says_anywhere(lab, sentence: str) -> None:
     lab.page.wait_for_function(script, arg=[lab.element_handle(), sentence])
 
 
+@pytest.mark.cells(SCHEDULE, SLIDER, PROGRESS)
 def test_the_kernel_knows_what_was_moved_and_remembers_that_a_goal_is_reached(everything):
     lab = output(everything, SCHEDULE)
     press(control(lab, "warmup steps").locator(HANDLE), *["ArrowRight"] * 10)
@@ -341,6 +344,7 @@ def test_the_kernel_knows_what_was_moved_and_remembers_that_a_goal_is_reached(ev
     says(output(everything, PROGRESS), "2 of")
 
 
+@pytest.mark.cells(SCHEDULE)
 def test_the_code_panel_is_worked_from_the_keyboard_and_follows_the_sliders(everything):
     page, lab = everything.page, output(everything, SCHEDULE)
 
@@ -360,6 +364,7 @@ def test_the_code_panel_is_worked_from_the_keyboard_and_follows_the_sliders(ever
     assert everything.problems == []
 
 
+@pytest.mark.cells(SCHEDULE)
 def test_a_lab_shows_the_controls_that_are_needed_and_grows_with_the_font(everything):
     """The font of the text, which JupyterLab's menu enlarges."""
     page, lab = everything.page, output(everything, SCHEDULE)
@@ -386,6 +391,7 @@ def test_a_lab_shows_the_controls_that_are_needed_and_grows_with_the_font(everyt
     assert heights[1] > 1.1 * heights[0] == 1.1 * heights[2]
 
 
+@pytest.mark.cells(STABILITY)
 def test_the_map_is_walked_with_the_arrow_keys(everything):
     lab = output(everything, STABILITY)
     lab.get_by_role("gridcell", selected=True).focus()
@@ -414,7 +420,9 @@ SMALL_OR_OUTSIDE = """root => {
 }"""
 
 
-@pytest.mark.parametrize("source", LABS.values(), ids=LABS)
+@pytest.mark.parametrize(
+    "source", [pytest.param(source, marks=pytest.mark.cells(source), id=name) for name, source in LABS.items()]
+)
 def test_a_lab_is_presented_with_the_keyboard_alone(source: str, everything):
     page, keyboard, lab = everything.page, everything.page.keyboard, output(everything, source)
     page.set_viewport_size({"width": 1920, "height": 1080})
@@ -470,6 +478,7 @@ def test_a_lab_is_presented_with_the_keyboard_alone(source: str, everything):
         page.set_viewport_size({"width": 1280, "height": 900})
 
 
+@pytest.mark.cells(SLIDER)
 def test_positions_are_copied_and_pasted_as_lines(everything):
     page, keyboard, lab = everything.page, everything.page.keyboard, output(everything, SLIDER)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -578,6 +587,7 @@ def card(notebook: OpenNotebook, question: dict):
     return boxes.filter(has=notebook.page.get_by_role("button", name="Check")).last
 
 
+@pytest.mark.cells(QUIZ)
 def test_a_question_is_answered_with_the_keyboard_alone(everything):
     question = next(question for question in QUESTIONS if question["kind"] == "single")
     right = [bool(choice.get("right")) for choice in question["choices"]]
@@ -607,6 +617,7 @@ def test_a_question_is_answered_with_the_keyboard_alone(everything):
     assert [event.state for event in store.events(LESSON, "question", question["id"])] == ["wrong", "right"]
 
 
+@pytest.mark.cells(QUIZ)
 def test_a_number_is_asked_for(everything):
     question = next(question for question in QUESTIONS if question["kind"] == "number")
     asked, keyboard = card(everything, question), everything.page.keyboard
@@ -623,6 +634,7 @@ def test_a_number_is_asked_for(everything):
     says(asked, "✔ Right. " + plain(question["because"]))
 
 
+@pytest.mark.cells(EXERCISE, PROGRESS)
 def test_an_exercise_is_not_attempted_then_wrong_then_done(everything):
     says(output(everything, EXERCISE), "Not attempted.")
 
@@ -658,6 +670,7 @@ def assert_locked(notebook: OpenNotebook) -> None:
     assert place.locator(".mod-active").all_inner_texts() == ["● B"]
 
 
+@pytest.mark.cells(PREDICTION, REVEAL)
 def test_a_prediction_is_locked_and_compared_by_itself(everything):
     says(output(everything, REVEAL), "Lock your prediction above")
     lock_a_prediction(everything)
@@ -692,6 +705,7 @@ def test_shift_enter_goes_on_from_every_widget(everything):
     assert everything.problems == []
 
 
+@pytest.mark.cells(QUIZ, PREDICTION, REVEAL, PROGRESS)
 def test_after_a_restart_the_answers_are_still_there(everything):
     question = next(question for question in QUESTIONS if question["kind"] == "number")
     lock_a_prediction(everything)
