@@ -221,7 +221,7 @@ def answer(form, question: dict, right: bool) -> str:
     """Answer a question rightly, or wrongly in a way that it knows; what is to be read then, as Markdown."""
     if question["kind"] == "number":
         mistake = (question["mistakes"] or [{"value": question["answer"] + 1e6, "why": question["otherwise"]}])[0]
-        form.get_by_role("textbox").fill(str(question["answer"] if right else mistake["value"]))
+        form.get_by_role("textbox").fill(f"{question['answer'] if right else mistake['value']:,}")  # such as 18,750
         return question["because"] if right else mistake["why"]
     if question["kind"] == "order":
         shuffled = KINDS["order"]("", question, "").shuffled
@@ -250,6 +250,8 @@ def test_each_question_is_judged_explained_and_remembered(opened, lesson: str):
         form = page.locator(f".wc-ask[data-key='{lesson}/{name}']")
         for right in (False, True):
             why = re.split(r"[`*$\n]", answer(form, question, right).strip())[0]
+            if question["kind"] == "several":
+                why = f"{'Holds' if right else 'Does not hold'}. {why}".strip()
             form.get_by_role("button", name="Check").click()
             assert ("✔ Right." if right else "✘ Not this time.") in form.inner_text()
             assert any(why in shown for shown in form.locator(".wc-why:visible").all_inner_texts())

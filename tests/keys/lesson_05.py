@@ -103,6 +103,7 @@ WRONG = {
         (lambda step, w, start: start if step < w else 1, "does not move"),
         (lambda step, w, start: 1.0, "has to come first"),
         (lambda step, w, start: power(min(step, w), w, start), "ZeroDivisionError"),
+        (lambda step, w, start: power(min(step, w), max(w, 1), start), "With W = 0 there is no ramp"),
         (lambda step, w: step / w, "TypeError"),
         (0.001, "should be a function"),
     ],

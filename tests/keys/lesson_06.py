@@ -126,6 +126,7 @@ WRONG = {
         (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs / k, "Steps are whole"),
         (lambda rows, size, epochs, k: rows / size * epochs, "whole numbers"),
         (lambda *run: optimizer_steps(*run) - 1, "comes after it"),
+        (lambda rows, size, epochs, k: epochs * math.ceil(round(rows / size) / k), "gets a step too"),
         (lambda rows, size, epochs, k: "all", "not a number"),
         (180, "should be a function"),
     ],

@@ -155,6 +155,7 @@ WRONG = {
         (scheduler_of(lambda t, n, w: t / w if t < w else stairs(t / n)), "would run at 0"),
         (scheduler_of(lambda t, n, w: (t + 1) / w if t < w else stairs((t - w) / (n - w))), "*whole* run"),
         (scheduler_of(lambda t, n, w: (t + 1) / w if t < w else 0.1 ** ((t - w) // 10000)), "Still at the peak"),
+        (scheduler_of(lambda t, n, w: ramp(t, w) if t < n / 2 else 0.1 if t < 3 * n // 4 else 0.01), "T // 2"),
         (scheduler_of(lambda t, n, w: ramp(t, w)), "Still at the peak"),
         (scheduler_of(lambda t, n, w: stairs(t / n)), "Where is the ramp"),
         (lambda opt, n, w: LambdaLR(opt, lambda t: 0.2 * (ramp(t, w) if t < n // 2 else stairs(t / n))), "again"),
@@ -167,6 +168,9 @@ WRONG = {
 }
 # Right answers that are not the solution's words.
 RIGHT = {
-    "07_warmup_then_decay/wsd": [of_schedule],
+    "07_warmup_then_decay/wsd": [
+        of_schedule,
+        lambda t, n, w, d: max(0, min(1, (t + 1) / max(w, 1), (n - t) / max(d, 1))),  # 0 after the end, whatever D
+    ],
     "07_warmup_then_decay/make_scheduler": [in_sequence],
 }

@@ -267,6 +267,8 @@ WRONG = {
         (lambda step, w: 0.0 if step < w else 1.0, "rises at every step"),
         (lambda step, w: min((step + 1) / w, 1), "ZeroDivisionError"),
         (lambda step, w: 1 - min((step + 1) / w, 1) if w else 1, "what is missing"),
+        (lambda step, w: min((step + 1) / w, 1) if w else 0.0, "With W = 0 there is no ramp"),
+        (lambda step, w: (step + 1) / w if step < w else None, "Does every way through it end in `return`"),
         (lambda step, w: 0.5, "expected 0.4"),
         (lambda step: step, "TypeError"),
         (0.1, "should be a function"),

@@ -9,6 +9,7 @@ import zlib
 from base64 import b64decode, b64encode
 from html import escape
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from string import ascii_uppercase
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from warmup_course.authoring.handout import question_in, reveal_in
 from warmup_course.authoring.normal_form import LAB, PNG
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of, mathml
-from warmup_course.classroom.quiz import KINDS, OrderCard, load
+from warmup_course.classroom.quiz import KINDS, OrderCard, load, why_of
 from warmup_course.lesson_files import LESSONS, CommandError, Notebook, as_text, pages, read, write
 from warmup_course.moments import moments_of
 
@@ -193,7 +194,8 @@ def _question(quiz: str, question: dict[str, Any], number: str) -> str:
     else:
         choices = question["choices"]
         right = [n for n, choice in enumerate(choices) if choice.get("right")]
-        body = _choices("radio" if kind == "single" else "checkbox", [(each["text"], each["why"]) for each in choices])
+        button, why = ("radio", itemgetter("why")) if kind == "single" else ("checkbox", why_of)
+        body = _choices(button, [(choice["text"], why(choice)) for choice in choices])
     key, right = f"{quiz}/{question['id']}", escape(json.dumps(right))
     return (
         f'<form class="wc-ask" autocomplete="off" data-kind="{kind}" data-key="{key}" data-right="{right}">'

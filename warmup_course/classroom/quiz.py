@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from functools import cache
 from pathlib import Path
 from string import ascii_uppercase
@@ -184,7 +185,7 @@ class ChoiceCard(QuestionCard):
         if self.question["kind"] == "single":
             why = choices[explained[0]]["why"]
         else:
-            why = "\n" + "\n".join(f"- {ascii_uppercase[n]}: {choices[n]['why'].strip()}" for n in explained)
+            why = "\n" + "\n".join(f"- {ascii_uppercase[n]}: {why_of(choices[n])}" for n in explained)
         return chosen == wanted, "; ".join(choices[number]["text"].strip() for number in chosen), why
 
     def lock(self, locked: bool) -> None:
@@ -192,6 +193,11 @@ class ChoiceCard(QuestionCard):
 
     def clear(self) -> None:
         self.input.chosen = []
+
+
+def why_of(choice: dict[str, Any]) -> str:
+    """The explanation of one choice of several. It alone would leave open on which side it is."""
+    return f"**{'Holds' if choice.get('right') else 'Does not hold'}.** {choice['why'].strip()}"
 
 
 class NumberCard(QuestionCard):
@@ -232,11 +238,12 @@ class NumberCard(QuestionCard):
 
 
 def number_in(text: str) -> float | None:
-    """The number that a text stands for; None if it is none.
+    """The number that a text stands for; None if it is none. A comma parts thousands where it can, else decimals.
 
-    >>> [number_in(text) for text in ("0,05", "5e-2", " 1 / 20", "1/0", "nan", "half")]
-    [0.05, 0.05, 0.05, None, None, None]
+    >>> [number_in(text) for text in ("0,05", "5e-2", " 1 / 20", "18,750", "1/0", "nan", "half")]
+    [0.05, 0.05, 0.05, 18750.0, None, None, None]
     """
+    text = re.sub(r"\b([1-9]\d{0,2}),(?=\d{3}\b)", r"\1", text)
     try:
         top, *bottom = (
             float(part) for part in text.replace(",", ".").replace("\N{MINUS SIGN}", "-").split("/", maxsplit=1)

@@ -79,9 +79,10 @@ function predict(form) {
 
 // ---- Questions ----
 
-/** As the lessons read it: 0,05 and 1/20 are numbers too. */
+/** As the lessons read it: 0,05 and 1/20 are numbers too, and 18,750 has a thousands separator. */
 function numberIn(text) {
-  const parts = text.replaceAll(",", ".").replaceAll("−", "-").split("/");
+  const whole = text.replace(/\b([1-9]\d{0,2}),(?=\d{3}\b)/g, "$1");
+  const parts = whole.replaceAll(",", ".").replaceAll("−", "-").split("/");
   const [top, bottom = 1] = parts.map((part) => (part.trim() ? Number(part) : NaN));
   return parts.length > 2 ? NaN : top / bottom;
 }

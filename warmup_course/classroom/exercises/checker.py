@@ -1,6 +1,6 @@
 """What an exercise is: what the learner writes is checked by running it, and a wrong answer is told why.
 
-A starter cell has ``...`` where the answer goes; that, or a function that returns it or None, is "not attempted".
+A starter cell has ``...`` where the answer goes; that, or a function that returns it, is "not attempted".
 """
 
 import inspect
@@ -52,7 +52,6 @@ class Exercise:
     hints: tuple[str, ...]
     answer: Any
     why: str
-    state: str = field(default=NOT_ATTEMPTED, init=False)
     _hints_given: int = field(default=0, init=False, repr=False)
 
     @property
@@ -66,14 +65,14 @@ class Exercise:
         It never raises: whatever the learner's code raises is part of the reason.
         """
         try:
-            self.state, said = DONE, self.judge(answer)
+            state, said = DONE, self.judge(answer)
         except NotAttempted:
-            self.state, said = NOT_ATTEMPTED, "Put your answer where the `...` is, and run this cell again."
+            state, said = NOT_ATTEMPTED, "Put your answer where the `...` is, and run this cell again."
         except NotYet as reason:
-            self.state, said = NOT_YET, str(reason)
+            state, said = NOT_YET, str(reason)
         except (Exception, SystemExit) as error:  # such as an object that cannot be turned into a number
-            self.state, said = NOT_YET, f"Your answer cannot be judged: it stops with {said_by(error)}."
-        status, state = Status(), self.state
+            state, said = NOT_YET, f"Your answer cannot be judged: it stops with {said_by(error)}."
+        status = Status()
         text = f"**{SIGNS[state]} {state.capitalize()}.** {said}"
         if state == NOT_ATTEMPTED:
             status.say(text)
@@ -159,8 +158,8 @@ def run(answer: Any, *arguments: Any) -> Any:
     """What the learner's function returns; what goes wrong in it becomes a reason.
 
     Raises:
-        NotAttempted: if the answer or what it returns is ``...`` or None.
-        NotYet: if it is no function, or raises.
+        NotAttempted: if the answer is ``...`` or None, or a function that returns ``...``.
+        NotYet: if it is no function, raises, or returns nothing.
     """
     if answer is None or answer is ...:
         raise NotAttempted
@@ -171,8 +170,10 @@ def run(answer: Any, *arguments: Any) -> Any:
         result = answer(*arguments)
     except (Exception, SystemExit) as error:
         raise NotYet(f"For ({inputs}) your function stops with {said_by(error)}.") from error
-    if result is None or result is ...:
+    if result is ...:
         raise NotAttempted
+    if result is None:
+        raise NotYet(f"For ({inputs}) your function returns nothing. Does every way through it end in `return`?")
     return result
 
 

@@ -8,7 +8,9 @@ def ramp(step, W):
 
 
 def misconceptions(step: int, steps: int) -> Misconceptions:
-    on_the_ramp, other_end = ((step + c) / max(steps, 1) for c in (1, 0))
+    if not steps:
+        return [(lambda _: True, "With W = 0 there is no ramp: every step is at the peak.")]
+    on_the_ramp, other_end = ((step + c) / steps for c in (1, 0))
     return [
         (other_end, "This ramp counts from 1: its first step has the factor 1 / W."),
         (on_the_ramp, "The ramp goes on above the peak. It stops at 1."),

@@ -24,7 +24,9 @@ def shape_of(lrs):
 
 
 def about_a_ramp(step: int, steps: int, start: float) -> Misconceptions:
-    u, next_u = step / max(steps, 1), (step + 1) / max(steps, 1)
+    if not steps:
+        return [(lambda _: True, "With W = 0 there is no ramp: every step is at the peak.")]
+    u, next_u = step / steps, (step + 1) / steps
     return [
         (start ** (1 - next_u), "That is one step ahead: at step 0 the factor is `start_factor` itself."),
         (start ** (1 - u), "The ramp goes on above the peak. It stops at 1."),

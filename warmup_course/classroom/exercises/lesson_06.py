@@ -43,10 +43,10 @@ def about_t_max(rows: int, size: int, epochs: int, accumulate: int) -> Misconcep
         (epochs, "`T_max` counts calls of `scheduler.step()`, and there are several in an epoch."),
         (batches, "That is one epoch without accumulation. The LR would be at its floor after it."),
         (epochs * batches, "You count every batch, but `accumulate` of them share one `optimizer.step()`."),
-        (epochs * whole, "You count every whole batch, but `accumulate` of them share one step."),
         (epochs * batches * accumulate, "Accumulation makes steps fewer, not more."),
         (epochs * (batches // accumulate), "The batches left over at the end of an epoch get a step too."),
         (epochs * (whole // accumulate), "What is left over at the end of an epoch gets a step too."),
+        (epochs * whole, "You count every whole batch, but `accumulate` of them share one step."),
         (math.ceil(epochs * batches / accumulate), "What is left over is not carried into the next epoch."),
         (epochs * batches / accumulate, "Steps are whole, and what is left over gets one of its own."),
         (epochs * rows / size, "Batches and steps are whole numbers: the last one may be smaller."),
@@ -78,7 +78,7 @@ EXERCISES = (
         name="06_cosine_annealing/t_max",
         # The first one tells all the misconceptions apart.
         told="For {} rows, batch size {}, {} epochs and accumulate = {}",
-        cases=[(1437, 64, 30, 4), (1437, 16, 10, 1), (1000, 100, 5, 2), (90, 100, 3, 8)],
+        cases=[(1437, 64, 30, 4), (1444, 16, 10, 1), (1000, 100, 5, 2), (90, 100, 3, 8)],
         misconceptions=about_t_max,
         praise="One fall over the whole run, with accumulation and with an epoch's remainder.",
         hints=(

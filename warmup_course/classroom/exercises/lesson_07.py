@@ -57,8 +57,8 @@ def about_wsd(step: int, n: int, w: int, d: int) -> Misconceptions:
 
 def judge_stairs(answer: Any) -> str:
     for n, w, peaks in ((40, 4, (0.2, 0.05)), (30, 5, (1.0, 0.25)), (11, 1, (0.5, 0.5)), (8, 0, (0.1, 0.2))):
+        used = _used(answer, n, w, peaks)
         for group, peak in enumerate(peaks):
-            used = _used(answer, n, w, peaks)
             for step in sorted(range(n), key=lambda step: step != 25):  # this one tells most misconceptions apart
                 lrs = used[step]
                 share = (step + 1) / w if step < w else 1 if step < n // 2 else 0.1 if step < 3 * n // 4 else 0.01
@@ -68,7 +68,7 @@ def judge_stairs(answer: Any) -> str:
                     (peak if step == 25 else -1, "Still at the peak. Stairs in absolute steps may come too late."),
                     (
                         peak if w and step == n // 2 else -1,
-                        "The stairs are shares of the *whole* run, not of what follows the ramp.",
+                        "The stairs are shares of the *whole* run, not of what follows the ramp. `T // 2` is one.",
                     ),
                     (peak if step < w else -1, "That is the peak. Where is the ramp?"),
                     (peaks[0] * share, "That is the LR of group 0. Each group keeps its own peak."),
@@ -108,7 +108,7 @@ EXERCISES = (
             (step, n, w, d)
             for n, w, d in ((100, 10, 20), (30, 0, 10), (30, 5, 0), (12, 6, 6))
             for step in (4, 92, 80, 0, w - 1, w, n - d - 1, n - d, n - d + 1, n - 1, n, n + 7)
-            if step >= 0
+            if step >= 0 and (d or step < n)  # after a run that never falls, 0 is as good an answer as 1
         ],
         misconceptions=about_wsd,
         praise="Ramp, level, fall, and 0 from then on; also without a ramp, a fall, or a level stretch.",

@@ -64,7 +64,8 @@ def judge_a_table(answer: Any) -> str:
         for name, got, right in zip(likely, found, precision_recall_f1(*table), strict=True):
             if not close(got, right):
                 percent = (100 * right, "That is in percent. Return shares, from 0 to 1.")
-                raise not_yet(f"{shown}, as {name},", got, right, [*likely[name], percent])
+                nothing = (1.0 if right == 0 else -1, "No fraud is caught here. Return 0, whatever it is divided by.")
+                raise not_yet(f"{shown}, as {name},", got, right, [nothing, *likely[name], percent])
     return "Also where there is no alarm, or no fraud."
 
 
@@ -103,8 +104,9 @@ EXERCISES = (
         told="For the scores {}, the labels {} and the goal {}",
         cases=[
             (SCORES, LABELS, 0.6),
-            (SCORES[::-1], LABELS[::-1], 0.7),
+            (SCORES[::-1], LABELS[::-1], 0.65),
             (SCORES, LABELS, 0.1),
+            (SCORES, LABELS, 0.2),
             (SCORES, LABELS, 1.0),
         ],
         misconceptions=about_a_threshold,

@@ -59,13 +59,13 @@ def lrs_of(answer: Any, optimizer: SGD, *arguments: Any) -> list[float]:
     """The LRs at each ``optimizer.step()`` of the learner's loop, which need not return anything.
 
     Raises:
-        NotAttempted: if it returns ``...`` or makes no step at all, as the starter cell does.
+        NotAttempted: if it returns ``...``, as the starter cell does.
         NotYet: if it is no function, or raises.
     """
 
     def loop(*arguments: Any) -> Any:
         result = answer(optimizer, *arguments)
-        return ... if result is ... or not used else "ran"
+        return ... if result is ... else "ran"
 
     with flight_recorder() as used:
         run(loop if callable(answer) else answer, *arguments)
@@ -83,8 +83,8 @@ def compare(
         raise NotYet(f"{case}, your loop makes {len(got)} optimizer steps, expected {len(expected)}.")
 
 
-def idle() -> SGD:
-    return SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+def idle(lr: float = 0.1) -> SGD:
+    return SGD([torch.zeros(1, requires_grad=True)], lr=lr)
 
 
 def judge_accumulate(answer: Any) -> str:
@@ -165,23 +165,26 @@ def judge_too_long(answer: Any) -> str:
 
 
 def judge_fine_tune(answer: Any) -> str:
-    for lr, warmup_steps, steps in ((0.01, 5, 8), (0.3, 3, 6), (0.02, 1, 3)):
-        case = f"With lr = {lr}, W = {warmup_steps} and T = {steps}"
-        optimizer = idle()
+    for first, lr, warmup_steps, steps in ((0.1, 0.01, 5, 8), (0.1, 0.3, 3, 6), (0.4, 0.02, 1, 3)):
+        case = f"With a first peak of {first}, lr = {lr}, W = {warmup_steps} and T = {steps}"
+        optimizer = idle(first)
         past = LambdaLR(optimizer, lambda step: 0.5**step)
         for _ in range(3):
             optimizer.step()
             past.step()
         left = optimizer.param_groups[0]["lr"]
 
-        def likely(step: int, lr: float = lr, w: int = warmup_steps, left: float = left) -> list[tuple[float, str]]:
+        def likely(
+            step: int, first: float = first, lr: float = lr, w: int = warmup_steps, left: float = left
+        ) -> list[tuple[float, str]]:
             return [
                 (
-                    0.1 * ramp(w, step),
-                    "As in the museum: the ramp climbs to 0.1, the LR that the *first* run began with.",
+                    first * ramp(w, step),
+                    f"As in the museum: the ramp climbs to {first}, the LR that the *first* run began with.",
                 ),
                 (left * ramp(w, step), "It climbs to the LR that the first run had left."),
-                (0.1 * lr * ramp(w, step), "A factor multiplies `initial_lr`, and that is still 0.1."),
+                (first * lr * ramp(w, step), f"A factor multiplies `initial_lr`, and that is still {first}."),
+                (lr / 0.1 * first * ramp(w, step), "Its `initial_lr` was 0.1 the last time. Ask the optimizer."),
                 (lr * lr * ramp(w, step), "The new LR is in there twice: as LR and as factor."),
                 (0.0, "That is the other convention, `step / W`."),
                 (lr * ramp(w, step + 1), "One step ahead: is the scheduler stepped before the optimizer?"),
