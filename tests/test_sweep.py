@@ -158,6 +158,15 @@ def test_diverged_runs_end_as_in_train_and_leave_the_others_alone(optimizer: Any
     xr.testing.assert_allclose(runs.isel(peak_lr=[0]), alone, rtol=1e-12)
 
 
+def test_outputs_that_are_no_numbers_count_as_in_train() -> None:
+    """The loss before the only update is finite, and every output after it is NaN."""
+    overflows = config(total_steps=1, peak_lr=1e30, dtype=torch.float32)
+    alone, run = train(overflows), sweep(overflows, seed=[0]).isel(seed=0)
+    assert alone.outcome == run.outcome.item() == "diverged"
+    for name in BY_EPOCH:
+        np.testing.assert_allclose(run[name], getattr(alone, name), rtol=1e-6)
+
+
 def test_a_run_that_diverges_in_a_later_epoch_keeps_its_first_epochs() -> None:
     # A linear model grows steadily; in a deep one rounding, and so the processor, decides what the last epochs show.
     linear = partial(MLP, 64, 10, hidden=[])

@@ -149,10 +149,10 @@ def gradient_noise(
         ValueError: for a batch_size or batches below 1, rows that do not fit together, or a model or loss_function that
             is none.
     """
-    size = whole_number("batch_size", batch_size, 1), whole_number("batches", batches, 1)
+    batch_size, batches = whole_number("batch_size", batch_size, 1), whole_number("batches", batches, 1)
     generator = torch.Generator().manual_seed(whole_number("seed", seed, 0, MOST_SEED))
     mean = _gradient(model, loss_function, x, y)
-    draws = torch.randint(len(x), size[::-1], generator=generator).to(x.device)
+    draws = torch.randint(len(x), (batches, batch_size), generator=generator).to(x.device)
     off = [(_gradient(model, loss_function, x[rows], y[rows]) - mean).square().sum() for rows in draws]
     return (batch_size * torch.stack(off).mean() / mean.square().sum()).item()
 

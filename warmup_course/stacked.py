@@ -173,7 +173,8 @@ class StackedMLP:
         rank = torch.arange(len(self.layers[-1][1][0]), 0, -1, device=x.device, dtype=x.dtype)[:, None]
         for x_rows, y_rows in zip(x.split(EVALUATION_ROWS), y.split(EVALUATION_ROWS), strict=True):
             outputs = self._forward(x_rows[None])
-            is_greatest = torch.eq(outputs, outputs.amax(dim=1, keepdim=True), out=torch.empty_like(outputs))
+            values = outputs.nan_to_num(math.inf)  # as in argmax, NaN is greater than infinity, which becomes finite
+            is_greatest = torch.eq(values, values.amax(dim=1, keepdim=True), out=values)
             hits = hits + (is_greatest.mul_(rank).amax(dim=1) == rank[y_rows, 0]).sum(dim=1)
             loss = loss + _loss_and_error(self.loss, outputs, y_rows[None])[0] * len(y_rows)
         return loss / len(y), hits / len(y)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from warmup_course.arguments import elements, function, instance, refused, whole_number
-from warmup_course.data import batch_order
+from warmup_course.data import Dataset, batch_order
 from warmup_course.device import resolve_device
 from warmup_course.stacked import Stack, StackedMLP, StackedModule, check_stackable, kind_of_stack
 from warmup_course.training import TrainConfig, check_model, outcome
@@ -131,14 +131,14 @@ def sweep(
 
                     def so_far(rows: list[int] = rows, record: _Record = record) -> "xr.Dataset":
                         store(rows, record.arrays())
-                        return _labelled(results, values, config, kept)
+                        return _labelled(results, values, config, data, kept)
 
                     if on_epoch is not None:
                         on_epoch(so_far)
                 store(rows, record.arrays())
     for _ in ticks:  # lets the progress bar close itself
         pass
-    return _labelled(results, values, config, kept)
+    return _labelled(results, values, config, data, kept)
 
 
 @contextmanager
@@ -191,14 +191,16 @@ def _train_alone(number: int, configs: list[TrainConfig], train_stack: "_TrainSt
     return number, record.arrays()
 
 
-def _labelled(results: Arrays, axes: dict[str, list[Any]], config: TrainConfig, kept: list[int]) -> "xr.Dataset":
+def _labelled(
+    results: Arrays, axes: dict[str, list[Any]], config: TrainConfig, data: Dataset, kept: list[int]
+) -> "xr.Dataset":
     """The results, one row a run, as arrays with named dimensions."""
     import xarray as xr
 
     shape = tuple(len(axis) for axis in axes.values())
     dims = {"lr": ("step",), "batch_loss": ("step",), "outcome": (), "model": ("before",)}
     dims |= dict.fromkeys(EPOCH_METRICS, ("epoch",))
-    epoch, epoch_step = _evaluated(config)
+    epoch, epoch_step = _evaluated(config, data)
     return xr.Dataset(
         {name: ((*axes, *dims[name]), rows.reshape(*shape, *rows.shape[1:]).copy()) for name, rows in results.items()},
         coords={
@@ -223,9 +225,9 @@ def _bar(steps: range) -> Iterable[int]:
     return tqdm(steps, desc="sweep", unit="step", delay=2, leave=False)
 
 
-def _evaluated(config: TrainConfig) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _evaluated(config: TrainConfig, data: Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The epochs that end with an evaluation, counted from 1, and how many updates have been made by then."""
-    epoch_length = math.ceil(len(config.load_data().x_train) / config.batch_size)
+    epoch_length = math.ceil(len(data.x_train) / config.batch_size)
     last = math.ceil(config.total_steps / epoch_length)  # may be cut short
     epochs = np.arange(1 if config.evaluate == "epoch" else last, last + 1)
     return epochs, np.minimum(epochs * epoch_length, config.total_steps)
@@ -264,10 +266,10 @@ def _refuse_shared_state(model: nn.Module) -> None:
 class _Record:
     """What the runs of a stack recorded so far, one column a run; NaN is what is still to come."""
 
-    def __init__(self, configs: Sequence[TrainConfig], kept: list[int]) -> None:
-        config, data = configs[0], configs[0].load_data()
+    def __init__(self, configs: Sequence[TrainConfig], data: Dataset, kept: list[int]) -> None:
+        config = configs[0]
         self.config, self.chance = config, 1 / data.n_classes
-        self.epoch_step = _evaluated(config)[1]
+        self.epoch_step = _evaluated(config, data)[1]
         self.lr = np.stack([c.peak_lr * c.schedule(np.arange(config.total_steps)) for c in configs], axis=1)
         nothing = torch.full((), math.nan, dtype=config.dtype, device=data.x_train.device)
         self.batch_loss = nothing.repeat(*self.lr.shape)
@@ -304,7 +306,8 @@ def _train_stack(
 
     ``tick`` is called before each step.
     """
-    config, data, record = configs[0], configs[0].load_data(), _Record(configs, kept)
+    config, data = configs[0], configs[0].load_data()
+    record = _Record(configs, data, kept)
     seeds = list(dict.fromkeys(c.seed for c in configs))
     orders = [batch_order(len(data.x_train), config.batch_size, seed) for seed in seeds]
     lr = torch.as_tensor(record.lr).to(record.batch_loss)
