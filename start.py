@@ -77,7 +77,8 @@ Lock = tuple[int, ...]  # the file descriptors that hold the lock of only_one_in
 def main(arguments: list[str]) -> int:
     options, command = take_options(arguments)
     torch, wheels = options.get("--torch"), options.get("--wheels")
-    if not command or command[0] in ("-h", "--help", "help"):
+    asks = ("-h", "--help")
+    if not command or command[0] in (*asks, "help") or (command[0] == "bundle" and command[-1] in asks):
         print(__doc__)
         return 0
     if command[0] not in COMMANDS:
@@ -297,7 +298,7 @@ def explain(what: str, said: str) -> list[str]:
     if find("no space left on device|disk quota exceeded"):
         return [f"{what}: No space left on device.", "Make room."]
     if find("read-only file system|permission denied"):
-        return [f"{find('.*(?:read-only file system|permission denied).*')}", "Make the course's folder your own."]
+        return [find(".*(?:read-only file system|permission denied).*"), "Make the course's folder your own."]
     # Our ranges and pins agree, so where pip sees a conflict with a pin, that version is not to be had.
     missing = find(r"no matching distribution found for (\S+)") or find(r"\(constraint\) (\S+==\S+)")
     if missing:

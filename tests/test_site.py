@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from warmup_course import lesson_files
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of
 from warmup_course.cli import main
@@ -50,12 +51,16 @@ def test_the_stability_lab_is_that_of_its_picture():
     assert len(zlib.decompress(b64decode(state["losses"]))) == 4 * data["steps"] * runs
 
 
+@pytest.mark.parametrize(
+    ("in_clone", "told"), [(True, "pip install -e .[classroom]\n"), (False, ": pip install warmup_course[classroom]\n")]
+)
 def test_without_sphinx_it_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    in_clone: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.setattr(lesson_files, "IN_CLONE", in_clone)
     monkeypatch.setitem(sys.modules, "furo", None)
     assert main(["site", "--out", str(tmp_path / "new")]) == 2
-    assert "pip install -e .[classroom]" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

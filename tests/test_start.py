@@ -256,9 +256,7 @@ def test_a_bundle_of_the_cpu_build_needs_less_disk_and_is_remembered(course: Cou
     assert json.loads((course.folder / ".venv/installed.json").read_text())["torch"] == "cpu"
 
 
-@pytest.mark.parametrize(
-    "line", ["bundle", "bundle a b", "bundle --help", "bundle start.py", "--wheels . lab", "lab --wheels"]
-)
+@pytest.mark.parametrize("line", ["bundle", "bundle a b", "bundle start.py", "--wheels . lab", "lab --wheels"])
 def test_no_folder_of_wheels_is_refused_before_anything_is_made(course: Course, line: str):
     status, said = course.start(*line.split())
     assert (status, course.asked()) == (2, [])
@@ -448,7 +446,7 @@ def test_start_py_alone_says_where_it_belongs(course: Course):
     )
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("bundle", "--help")])
 def test_help_lists_every_command_and_installs_nothing(course: Course, arguments: tuple[str, ...]):
     status, said = course.start(*arguments)
     assert (status, course.asked()) == (0, [])

@@ -160,7 +160,7 @@ def test_diverged_runs_end_as_in_train_and_leave_the_others_alone(optimizer: Any
 
 def test_outputs_that_are_no_numbers_count_as_in_train() -> None:
     """The loss before the only update is finite, and every output after it is NaN."""
-    overflows = config(total_steps=1, peak_lr=1e30, dtype=torch.float32)
+    overflows = TrainConfig(total_steps=1, peak_lr=1e30, device="cpu")
     alone, run = train(overflows), sweep(overflows, seed=[0]).isel(seed=0)
     assert alone.outcome == run.outcome.item() == "diverged"
     for name in BY_EPOCH:

@@ -108,7 +108,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(class_)
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what progress --csv wrote, one a learner")
     command.add_argument(
-        "--out", type=Path, default=Path("class.html"), metavar="PAGE", help="where the page goes (class.html)"
+        "--out", type=file, default=Path("class.html"), metavar="PAGE", help="where the page goes (class.html)"
     )
 
     command = add(handout)
@@ -165,7 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add(evidence)
     command.add_argument("lessons", **several)
-    command.add_argument("--seeds", type=int, default=40, metavar="N", help="how many (40)")
+    command.add_argument("--seeds", type=count, default=40, metavar="N", help="how many (40)")
 
     command = add(bench)
     command.add_argument("name", nargs="?", metavar="NAME", help="one script; all if there is none")
@@ -197,7 +197,9 @@ def file(text: str) -> Path:
 def address(text: str) -> str:
     """An address on the web, of each lesson."""
     if not (text.startswith(("https://", "http://")) and "{lesson}" in text):
-        raise argparse.ArgumentTypeError(f"URL must begin with https:// and have {{lesson}} in it; got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"URL must begin with https:// or http:// and have {{lesson}} in it; got {text!r}"
+        )
     return text
 
 
@@ -399,9 +401,7 @@ def demo(options: argparse.Namespace) -> int:
             webbrowser.open(path.as_uri())
         return 0
     if find_spec("voila") is None:
-        raise CommandError(
-            "Voila shows a lab that needs a kernel: python3 start.py demo, or pip install -e .[classroom]"
-        )
+        raise lesson_files.for_teachers("Voila shows a lab that needs a kernel", "demo")
     command = prepare(options.lab, LESSONS, place) + ["--no-browser"] * options.no_browser
     print("Voila starts. Ctrl-C here ends it.", flush=True)
     os.environ.update(ONE_THREAD | os.environ)
@@ -605,8 +605,6 @@ def evidence(options: argparse.Namespace) -> int:
 
     from warmup_course.authoring.evidence import FIRST_SEED, measure_all, update
 
-    if options.seeds < 1:
-        raise CommandError(f"--seeds must be at least 1, got {options.seeds}")
     os.environ.update(ONE_CORE | {variables.DEVICE: "cpu", "MPLBACKEND": "Agg"})
     lessons, kept = lesson_files.find(LESSONS, options.lessons), ROOT / "executed" / "evidence"
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)

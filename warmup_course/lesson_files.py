@@ -29,6 +29,12 @@ class CommandError(Exception):
     """Something the user can put right; shown as one line."""
 
 
+def for_teachers(what: str, command: str) -> CommandError:
+    """What to say where the packages that only teachers need are not installed."""
+    in_clone = f"python3 start.py {command}, or pip install -e .[classroom]"
+    return CommandError(f"{what}: {in_clone if IN_CLONE else 'pip install warmup_course[classroom]'}")
+
+
 def pages(folder: Path) -> list[Path]:
     """All lessons, and the pages beside them."""
     return [*find(folder), *(page for name in (GLOSSARY, EVIDENCE_PAGE) for page in folder.glob(name))]

@@ -46,13 +46,13 @@ def descend(
 def arrival(path: npt.NDArray[np.float64]) -> int | None:
     """The first step from which on the path stays within 1 % of its first distance to the minimum; None: not in it.
 
-    >>> arrival(descend(0.5, [1.0])), arrival(descend(0.01, [1.0]))
-    (7, None)
+    >>> arrival(descend(0.5, [1.0])), arrival(descend(0.01, [1.0])), arrival(descend(0.5, [1.0], start=[0.0]))
+    (7, None, 0)
     """
     with np.errstate(over="ignore", invalid="ignore"):
         square = (path**2).sum(axis=1)
-        away = np.flatnonzero(~(square <= 1e-4 * square[0]))
-    return None if away[-1] == len(path) - 1 else int(away[-1]) + 1
+        away = int(max(np.flatnonzero(~(square <= 1e-4 * square[0])), default=-1))
+    return None if away == len(path) - 1 else away + 1
 
 
 def stability_limit(curvature: float, momentum: float = 0.0) -> float:

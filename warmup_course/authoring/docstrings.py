@@ -18,6 +18,7 @@ MOST = 550_000  # characters
 
 def of_module(source: str) -> list[str]:
     """The docstrings of a module, its classes and functions, in their order, if they are plain ASCII."""
+    # Cleaned twice: in a few, the first time leaves a common indent.
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found = [
         cleandoc(ast.get_docstring(node) or "") for node in ast.walk(ast.parse(source)) if isinstance(node, documented)

@@ -218,8 +218,9 @@ def _answer(lesson: str, question: str, runs: Sequence[Measured]) -> Evidence:
 
 
 def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
-    made = [claim for run in runs for claim in run.claims if claim.statement == statement]
-    held = sum(all(c.held for c in run.claims if c.statement == statement) for run in runs if _has(run, statement))
+    by_run = [[claim for claim in run.claims if claim.statement == statement] for run in runs]
+    held = sum(bool(claims) and all(claim.held for claim in claims) for claims in by_run)
+    made = [claim for claims in by_run for claim in claims]
     pairs = [(c.left, c.right) for c in made if c.left is not None and c.right is not None]
     if len(pairs) < len(made) or not all(math.isfinite(side) for pair in pairs for side in pair):
         return Evidence(lesson, statement, held, len(runs), None, None, None, None)
@@ -229,10 +230,6 @@ def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
     spread = statistics.stdev(margins) if len(margins) > 1 else 0.0
     apart = statistics.fmean(margins) / spread if spread else None
     return Evidence(lesson, statement, held, len(runs), left, sign, right, apart)
-
-
-def _has(run: Measured, statement: str) -> bool:
-    return any(claim.statement == statement for claim in run.claims)
 
 
 def write_csv(rows: Iterable[Evidence], path: Path) -> None:

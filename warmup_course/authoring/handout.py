@@ -126,8 +126,7 @@ def predictions(notebook: Notebook, answers: bool) -> Iterator[Parts]:
 
 def _question(question: dict[str, Any], answers: bool) -> Parts:
     card = KINDS[question["kind"]]("", question, "")
-    how = card.how()
-    ask = question["ask"].strip() + (f" *{how}*" if how else "")
+    ask = card.asked.strip()
     if "choices" in question:
         choices = [(answers and bool(choice.get("right")), choice["text"]) for choice in question["choices"]]
         whys = " ".join(choice["why"].strip() for choice in question["choices"] if choice.get("right"))

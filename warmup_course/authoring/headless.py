@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warmup_course import variables
+from warmup_course.authoring.execution import CELL_TIMEOUT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -26,8 +27,6 @@ TOKEN = "token"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 START_SECONDS = 90
-# As long as a cell of a lesson may take when it is executed.
-RUN_SECONDS = 300
 
 
 def find_chromium() -> str | None:
@@ -156,7 +155,7 @@ class OpenNotebook:
 
     def run_all(self) -> bool:
         """Run all cells; whether all ran to their end."""
-        ran: bool = self.do("return app.commands.execute('notebook:run-all-cells');", seconds=RUN_SECONDS)
+        ran: bool = self.do("return app.commands.execute('notebook:run-all-cells');", seconds=CELL_TIMEOUT)
         return ran
 
     def write(self, number: int, source: str) -> None:

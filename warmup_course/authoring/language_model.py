@@ -6,19 +6,18 @@ CPU.
 
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import get_args
 
 import pandas as pd
 import torch
 
 from warmup_course.data import docstrings
 from warmup_course.lesson_files import PACKAGE
-from warmup_course.model import TinyGPT
+from warmup_course.model import Norm, TinyGPT
 from warmup_course.sweep import sweep
 from warmup_course.training import TrainConfig
 
 STORED = PACKAGE / "classroom" / "language_model.csv"
-NORMS: tuple[Literal["pre", "post"], ...] = ("pre", "post")
 
 
 if __name__ == "__main__":
@@ -35,7 +34,7 @@ if __name__ == "__main__":
         device="cpu",
     )
     found: list[pd.DataFrame] = []
-    for norm in NORMS:
+    for norm in get_args(Norm):
         of_norm = replace(config, model=partial(TinyGPT, norm, layers=3))
         runs = sweep(of_norm, peak_lr=[0.003, 0.01, 0.03, 0.1], warmup_steps=[0, 100], seed=[0, 1])
         table = runs.valid_loss.isel(epoch=-1, drop=True).to_dataframe().round(4).reset_index()

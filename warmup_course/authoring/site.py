@@ -20,7 +20,7 @@ from warmup_course.authoring.normal_form import LAB, PNG
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of, mathml
 from warmup_course.classroom.quiz import KINDS, OrderCard, load, why_of
-from warmup_course.lesson_files import LESSONS, CommandError, Notebook, as_text, pages, read, write
+from warmup_course.lesson_files import LESSONS, CommandError, Notebook, as_text, for_teachers, pages, read, write
 from warmup_course.moments import moments_of
 
 HERE = "warmup_course.authoring.site"
@@ -62,7 +62,7 @@ def build(out: Path, launch: str | None = None) -> None:
         CommandError: if Sphinx and what it needs is not installed, a lesson is damaged, or a link leads nowhere.
     """
     if find_spec("furo") is None:
-        raise CommandError("Sphinx makes the pages: python3 start.py site, or pip install -e .[classroom]")
+        raise for_teachers("Sphinx makes the pages", "site")
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
 

@@ -15,7 +15,7 @@ from string import ascii_uppercase
 from warmup_course.authoring.handout import predictions, shown
 from warmup_course.authoring.normal_form import PNG, SUBJECT
 from warmup_course.classroom.cards import html_of
-from warmup_course.lesson_files import CommandError, read, write
+from warmup_course.lesson_files import for_teachers, read, write
 
 # For the learner, not for the room.
 LEFT_OUT = re.compile(r"Recall|Try it|Exercise|Check yourself|Further reading|Your turn")
@@ -96,7 +96,7 @@ def write_slides(lesson: Path, folder: Path) -> Path:
     """Write a lesson's slides into ``folder``; the new file."""
     found = find_spec("sphinx_revealjs")
     if found is None or found.origin is None:
-        raise CommandError("reveal.js shows slides: python3 start.py slides, or pip install -e .[classroom]")
+        raise for_teachers("reveal.js shows slides", "slides")
     reveal = Path(found.origin).parent / "_static" / "revealjs" / "dist"
     style, script = ((reveal / name).read_text("utf-8") for name in ("reveal.css", "reveal.js"))
     settings = f"width: {WIDTH}, height: {HEIGHT}, margin: {MARGIN}, hash: true, transition: 'none'"
