@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -443,7 +443,9 @@ def test_snapshots_draw_the_settings():
     np.testing.assert_allclose(now.get_ydata(), 0.1 * Schedule(30)(np.arange(30)))
     np.testing.assert_allclose(compared.get_ydata(), 0.3 * Schedule(20, 5)(np.arange(20)))
     assert (now.get_color(), compared.get_color()) == (plots.WITHOUT_WARMUP, plots.WITH_WARMUP)
-    left, right = QuadraticLab((1.0,), 0.5, steps=10).snapshot().axes
+    bowl = QuadraticLab((1.0,), 0.5)
+    bowl.settings = {**bowl.settings, "steps": 10}
+    left, right = bowl.snapshot().axes
     assert len(right.lines[0].get_ydata()) == 11
     np.testing.assert_allclose(left.lines[1].get_xdata(), 0.5 ** np.arange(11))
 
@@ -511,3 +513,18 @@ def test_settings_that_cannot_be_shown_are_refused_later_too():
     with pytest.raises(ValueError, match=r"warmup_steps \+ stable_steps"):
         lab.settings = {**lab.settings, "warmup_steps": 31}
     assert lab.schedule == Schedule(30)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("start", [1.0], "curvatures must be one or two numbers, and start as many"),
+        ("start", [1.0, 0], r"start must be a finite number in \[0.1, 2.0\], got 0"),
+        ("steps", 0, "steps must be a whole number from 1 to 1000, got 0"),
+        ("steps", 1001, "steps must be a whole number from 1 to 1000, got 1001"),
+    ],
+)
+def test_so_are_those_that_no_control_reaches(name: str, value: Any, told: str):
+    lab = QuadraticLab((1.0, 2.0))
+    with pytest.raises(ValueError, match=told):
+        lab.settings = {**lab.settings, name: value}

@@ -158,6 +158,7 @@ def test_it_knows_its_goal(runs: Any) -> None:
             "measurements",
         ),
         (lambda runs: None, (NETWORK, 0.1, 0), "chosen must be"),
+        (dict.clear, (NETWORK, 0.05, 0), "runs must be a dict"),
     ],
 )
 def test_what_it_refuses(runs: Any, change: Any, chosen: Any, message: str) -> None:

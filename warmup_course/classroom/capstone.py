@@ -57,7 +57,7 @@ def held_out_accuracy(lrs: tuple[float, ...]) -> npt.NDArray[np.float64]:
 
 
 def _plainly(value: Any) -> str:
-    """A value or a list of values, however its numbers were written."""
+    """A value or a list of values, whichever library's numbers they are."""
     plain = [np.asarray(one).tolist() for one in value] if isinstance(value, list) else np.asarray(value).tolist()
     return shown(plain, most=10**9)
 
@@ -134,13 +134,13 @@ class Budget(Card):
         cost = runs * config.total_steps
         what = ", ".join(f"{name}={_plainly(axes.get(name, value))}" for name, value in sorted(values.items()))
         said = f"{runs} run{'s' * (runs != 1)}"
-        if what not in self._paid and cost > self.left:
+        new = what not in self._paid
+        if new and cost > self.left:
             raise OverBudgetError(
                 f"{said} of {config.total_steps} steps would cost {cost} steps, and {self.left} are left. "
                 "Nothing was trained. Try fewer seeds, fewer values or a smaller total_steps."
             )
         result = sweep(config, **axes)
-        new = what not in self._paid
         self._paid[what] = cost
         self._show()
         if new and self._watched:

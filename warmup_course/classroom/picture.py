@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-DPI = 72
+# Of all figures: the size in inches of so many pixels, the letters in points.
+FIGSIZE, DPI, LETTERS = (9, 4.2), 72, 13
 EM = 14
-# The letters of a figure in points; on the whole screen they are somewhat larger than the text around them.
-LETTERS, LARGER = 13, 1.2
+LARGER = 1.2  # on the whole screen, letters are so much larger than the text around them
 
 
 class Picture(widgets.Image):
@@ -32,7 +32,7 @@ class Picture(widgets.Image):
         lock: held while the figure is drawn; who changes it in a thread holds it too.
     """
 
-    def __init__(self, figsize: tuple[float, float] = (9, 4.2)) -> None:
+    def __init__(self, figsize: tuple[float, float] = FIGSIZE) -> None:
         self.figure = Figure(figsize=figsize, dpi=DPI, layout="constrained")
         self.lock = RLock()
         self._figsize = figsize

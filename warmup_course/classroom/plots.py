@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from warmup_course.arguments import array, elements, instance, real_number, refused, text, whole_number
+from warmup_course.classroom.picture import DPI, FIGSIZE, LETTERS
 from warmup_course.schedulers import Schedule
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ def use_course_style() -> None:
     """Large type, few colours, no clutter: readable from the back of a room."""
     plt.rcParams.update(
         {
-            "figure.figsize": (9, 4.2),
-            "figure.dpi": 72,
+            "figure.figsize": FIGSIZE,
+            "figure.dpi": DPI,
             "figure.constrained_layout.use": True,
-            "font.size": 13,
+            "font.size": LETTERS,
             "axes.titlesize": 15,
             "axes.titleweight": "bold",
             "axes.titlelocation": "left",

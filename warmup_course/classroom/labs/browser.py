@@ -5,6 +5,7 @@ settings are one synced dict; ``snapshot()`` is the same picture for readers who
 """
 
 import base64
+import json
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -29,10 +30,11 @@ ADVICE = """<style>.wc-still ~ :has(> .jupyter-widgets-error-widget) { display: 
 <code>pip install anywidget</code> where the server is installed, then reload the page.</p>"""
 
 
-def source(name: str) -> str:
-    """One module of the colours, what the labs share and one lab's own code."""
-    colours = f'const WITH_WARMUP = "{plots.WITH_WARMUP}", WITHOUT_WARMUP = "{plots.WITHOUT_WARMUP}";\n'
-    return colours + "".join((HERE / file).read_text("utf-8") for file in ("present.js", "chart.js", name))
+def source(name: str, **constants: Any) -> str:
+    """One module of constants that Python has as well, what the labs share and one lab's own code."""
+    constants |= {"WITH_WARMUP": plots.WITH_WARMUP, "WITHOUT_WARMUP": plots.WITHOUT_WARMUP}
+    known = "".join(f"const {constant} = {json.dumps(value)};\n" for constant, value in constants.items())
+    return known + "".join((HERE / file).read_text("utf-8") for file in ("present.js", "chart.js", name))
 
 
 def short(number: float) -> str:
@@ -76,7 +78,7 @@ class BrowserLab(anywidget.AnyWidget):
     NAMES: tuple[str, ...] = ()  # of the controls
     settings = traitlets.Dict().tag(sync=True)
     defaults = traitlets.Dict().tag(sync=True)
-    # The names of those that stand there at once; the others are behind "more". None: all stand there.
+    # The names of those that stand there at once; the others are behind "more". Empty: all stand there.
     controls: traitlets.List[str] = traitlets.List().tag(sync=True)
     # The settings that somebody who presents the lab wants to come back to.
     kept: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
@@ -130,7 +132,7 @@ class BrowserLab(anywidget.AnyWidget):
             self.goal_reached = self._goal.reached
         bundle = super()._repr_mimebundle_(**kwargs)
         assert bundle is not None  # it is None for widgets without a view
-        data, metadata = bundle
+        _, metadata = bundle
         with BytesIO() as png:
             self.snapshot().savefig(png, format="png")
             picture = png.getvalue()
@@ -138,4 +140,4 @@ class BrowserLab(anywidget.AnyWidget):
         still.add_class("wc-still")
         shown = widgets.VBox([still, self])._repr_mimebundle_()
         texts = {"text/plain": self.describe(), "image/png": base64.b64encode(picture).decode()}
-        return {**data, **shown, **texts}, {**metadata, "image/png": {"alt": self.describe()}}
+        return {**shown, **texts}, {**metadata, "image/png": {"alt": self.describe()}}

@@ -169,10 +169,10 @@ function slider(name, scale, moved) {
   };
 }
 
-/** A label and a select of {value: text}, which calls moved(value). */
+/** A label and a select of [value, text] pairs, which calls moved(value). */
 function choice(name, options, moved) {
   const select = html("select", { id: newId(), ...OWN_KEYS });
-  select.append(...[...options].map(([value, text]) => html("option", { value }, text)));
+  select.append(...options.map(([value, text]) => html("option", { value }, text)));
   select.addEventListener("input", () => moved(select.value));
   return {
     root: html("div", { class: "wc-control" }, html("label", { for: select.id }, name), select),
@@ -230,8 +230,8 @@ class Axes {
   constructor(parent, { clip = false } = {}) {
     this.grid = svg("path", { class: "wc-grid" });
     this.edge = svg("path", { class: "wc-edge" });
-    this.xName = svg("text", { class: "wc-name", "text-anchor": "middle" });
-    this.yName = svg("text", { class: "wc-name", "text-anchor": "middle" });
+    this.xName = svg("text", { "text-anchor": "middle" });
+    this.yName = svg("text", { "text-anchor": "middle" });
     this.inner = svg("svg", { overflow: clip ? "hidden" : "visible" });
     this.root = svg("g", {}, this.grid, this.edge, this.xName, this.yName, this.inner);
     this.xTexts = pool(this.root, () => svg("text", { class: "wc-tick", "text-anchor": "middle" }));

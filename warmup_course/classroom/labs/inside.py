@@ -7,7 +7,7 @@ import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 
-from warmup_course.arguments import one_of
+from warmup_course.arguments import one_of, refused
 from warmup_course.classroom import plots
 from warmup_course.classroom.labs.kernel import Lab
 from warmup_course.classroom.picture import Picture
@@ -54,7 +54,7 @@ class InsideLab(Lab):
         goal, reached: see Lab.
 
     Raises:
-        ValueError: for a combination without a run, a run without measurements, or an unknown ``chosen``.
+        ValueError: for no runs, a combination without a run, a run without measurements, or an unknown ``chosen``.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class InsideLab(Lab):
         goal: str | None = None,
         reached: Callable[["InsideLab"], bool] | None = None,
     ) -> None:
+        if not isinstance(runs, Mapping) or not runs:
+            raise refused("runs", "a dict by model, peak LR and warmup steps, not empty", runs)
         models, rates, ramps = (list(dict.fromkeys(values)) for values in zip(*runs, strict=True))
         if missing := [key for key in product(models, rates, ramps) if key not in runs]:
             raise ValueError(f"runs must hold every combination, got none for {missing[0]}")

@@ -13,7 +13,7 @@ from warmup_course.arguments import function, pair, positive_number, refused
 from warmup_course.classroom import plots
 from warmup_course.classroom.cards import CSS_CLASS, Goal, Status, asked_by_a_person
 from warmup_course.classroom.labs.present import PresentButton
-from warmup_course.classroom.picture import Picture
+from warmup_course.classroom.picture import FIGSIZE, Picture
 from warmup_course.moments import moments_of
 
 # As the labs in the browser show it.
@@ -153,7 +153,7 @@ class SliderLab(Lab):
         self,
         draw: Callable[..., None],
         *,
-        figsize: tuple[float, float] = (9, 4.2),
+        figsize: tuple[float, float] = FIGSIZE,
         goal: str | None = None,
         reached: Callable[["SliderLab"], bool] | None = None,
         **controls: widgets.Widget,

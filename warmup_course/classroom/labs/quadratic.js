@@ -1,7 +1,5 @@
 // Gradient descent with momentum in a bowl: loss = 0.5 * sum(curvature * weight ** 2).
 
-const LOSSES = [1e-6, 1e3]; // what the right panel shows
-
 // ---- Arithmetic ----
 
 /** The weights before each step and after the last one. The update is that of torch.optim.SGD. */

@@ -14,7 +14,8 @@ from warmup_course.classroom import plots
 from warmup_course.classroom.labs.browser import BrowserLab, short, source
 from warmup_course.quadratic import arrival, descend, stability_limit, verdict
 
-# What the sliders reach.
+# What the right panel shows, and what the sliders reach.
+LOSSES = (1e-6, 1e3)
 LIMITS = {"lr": (0.001, 10.0), "momentum": (0.0, 0.99), "curvatures": (0.1, 100.0), "start": (0.1, 2.0)}
 
 
@@ -25,8 +26,6 @@ class QuadraticLab(BrowserLab):
         curvatures: one or two numbers in [0.1, 100].
         lr: in [0.001, 10].
         momentum: in [0, 0.99].
-        start: one number in [0.1, 2] for each weight; 1 each by default.
-        steps: number of steps shown.
         controls, goal, reached: see BrowserLab.
 
     Raises:
@@ -37,7 +36,7 @@ class QuadraticLab(BrowserLab):
     'Weight 1 settles without crossing; weight 2 settles, bouncing from wall to wall'
     """
 
-    _esm = source("quadratic.js")
+    _esm = source("quadratic.js", LOSSES=LOSSES)
     NAMES = ("lr", "momentum", "curvatures", "start")
     limits = traitlets.Dict().tag(sync=True)
 
@@ -46,16 +45,14 @@ class QuadraticLab(BrowserLab):
         curvatures: Sequence[float] = (1.0,),
         lr: float = 0.1,
         momentum: float = 0.0,
-        start: Sequence[float] | None = None,
-        steps: int = 40,
         *,
         controls: Sequence[str] | None = None,
         goal: str | None = None,
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:
         curvatures = elements("curvatures", curvatures, "one or two numbers")
-        start = [1.0] * len(curvatures) if start is None else elements("start", start, "one or two numbers")
-        settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures, "start": start, "steps": steps}
+        settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures}
+        settings |= {"start": [1.0] * len(curvatures), "steps": 40}
         super().__init__(settings, controls=controls, goal=goal, reached=reached, limits=LIMITS)
 
     def _check(self, settings: dict[str, Any]) -> None:
@@ -117,8 +114,8 @@ class QuadraticLab(BrowserLab):
         plots.descent_path(seen, self.curvatures, "", left)
         with np.errstate(over="ignore", invalid="ignore"):
             loss = 0.5 * (self.path**2 @ np.asarray(self.curvatures))
-        right.plot(np.clip(np.nan_to_num(loss, nan=np.inf), 1e-6, 1e3), color=plots.WITH_WARMUP, marker="o")
-        right.set(xlabel="step", ylabel="loss (log scale)", yscale="log", ylim=(1e-6, 1e3))
+        right.plot(np.clip(np.nan_to_num(loss, nan=np.inf), *LOSSES), color=plots.WITH_WARMUP, marker="o")
+        right.set(xlabel="step", ylabel="loss (log scale)", yscale="log", ylim=LOSSES)
         limit = min(stability_limit(curvature, self.momentum) for curvature in self.curvatures)
         title = fill(f"{self.message} (LR {short(self.lr)}, limit {short(limit)})", 62)
         figure.suptitle(title, x=0.01, horizontalalignment="left", fontweight="bold")

@@ -4,7 +4,6 @@
 // Where the two factors may stand on their sliders.
 const FACTORS = [0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05];
 for (let percent = 10; percent <= 100; percent += 5) FACTORS.push(percent / 100);
-const MOST_STEPS = 100_000;
 const ABOVE_ZERO = 0.001;
 const FEW_STEPS = 40; // up to here a dot for each
 

@@ -59,7 +59,7 @@ class ScheduleLab(BrowserLab):
 end_factor=0.0, count_from=1), True)
     """
 
-    _esm = all_as_javascript() + source("schedule.js")
+    _esm = all_as_javascript() + source("schedule.js", MOST_STEPS=MOST_STEPS)
     NAMES = ("peak_lr", *(field.name for field in fields(Schedule)))
     code_open = traitlets.Bool().tag(sync=True)
     # Library -> code, and in "settings" those that it was written for; empty while the panel is closed.

@@ -1,7 +1,5 @@
 // How many seeds train at each peak LR and warmup length, and the runs behind one of these numbers.
 
-const FIRST_STEPS = 20; // where all runs end within these, no more are drawn
-
 const OUTCOMES = ["trained", "slow", "stalled", "diverged"];
 
 // ---- Arithmetic ----

@@ -32,7 +32,7 @@ class StabilityLab(BrowserLab):
             or one of goal and reached without the other.
     """
 
-    _esm = source("stability.js")
+    _esm = source("stability.js", FIRST_STEPS=plots.FIRST_STEPS)
     data = traitlets.Dict().tag(sync=True)
     losses = traitlets.Bytes().tag(sync=True)
 
