@@ -116,10 +116,10 @@ def test_the_page_has_the_weakest_first_and_counts() -> None:
     assert [row.claim for row in weakest_first(ROWS)] == ["lucky", "close", "wide", ROWS[0].claim]
     text = page(ROWS)
     assert (
-        "- **03**: 2 claims: the 1 whose numbers change with the seed held in 40 of 40 checks, the other 1 in 40 of 40"
+        "- **03**: 2 claims: the 1 that compare varying numbers held in 40 of 40 checks, the other 1 in 40 of 40"
         in text
     )
-    assert "- **04**: 2 claims: the 2 whose numbers change with the seed held in 79 of 80 checks\n" in text
+    assert "- **04**: 2 claims: the 2 that compare varying numbers held in 79 of 80 checks\n" in text
     assert text.index("| lucky |") < text.index("| close |") < text.index("| wide |")
     assert r'"quoted" \| piped' in text
 
@@ -149,7 +149,7 @@ def test_measuring_is_shared_kept_and_goes_on(tmp_path: Path) -> None:
     cells = json.loads(lesson.read_text("utf-8"))["cells"]
     assert [cell["cell_type"] for cell in cells] == ["code"] * 4 + ["markdown"]
     assert (
-        "4 claims: the 2 whose numbers change with the seed held in 2 of 6 checks, the other 2 in 6 of 6. At 3 seeds"
+        "4 claims: the 2 that compare varying numbers held in 2 of 6 checks, the other 2 in 6 of 6. At 3 seeds"
         in "".join(cells[-1]["source"])
     )
     notebook(tmp_path, *CELLS, "changed = True")

@@ -262,17 +262,16 @@ def weakest_first(rows: Iterable[Evidence]) -> list[Evidence]:
 
 
 def summary(rows: Sequence[Evidence]) -> str:
-    """How a lesson's claims fared, those apart that luck cannot change; its predictions do not count.
+    """How a lesson's claims fared, those apart that have no margin; its predictions do not count.
 
-    >>> summary([Evidence("03", "a", 40, 40, None, None, None, None), Evidence("03", "b", 39, 40, 1, ">", 0, 2)])
-    '2 claims: the 1 whose numbers change with the seed held in 39 of 40 checks, the other 1 in 40 of 40'
+    >>> numbers, yes = (1.0, ">", 0.0, 2.0), (None,) * 4
+    >>> summary([Evidence("03", claim, 39, 40, *sides) for claim, sides in zip("abc", (numbers, numbers, yes))])
+    '3 claims: the 2 that compare varying numbers held in 78 of 80 checks, the other 1 in 39 of 40'
     """
     claims = [row for row in rows if not row.claim.startswith(PREDICTION)]
-    changing = [row for row in claims if row.deviations is not None]
+    varying = [row for row in claims if row.deviations is not None]
     others = [row for row in claims if row.deviations is None]
-    text = (
-        f"{len(claims)} claims: the {len(changing)} whose numbers change with the seed held in {_held(changing)} checks"
-    )
+    text = f"{len(claims)} claims: the {len(varying)} that compare varying numbers held in {_held(varying)} checks"
     return f"{text}, the other {len(others)} in {_held(others)}" if others else text
 
 
