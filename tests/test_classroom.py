@@ -158,7 +158,10 @@ def test_trained_by_lr_and_stability_map_show_the_counts(runs: xr.Dataset) -> No
     counts = {line.get_label(): list(line.get_ydata()) for line in left.lines}
     assert counts == {"no warmup": [3, 0], "8 warmup steps": [3, 3]}
     plots.stability_map(runs.transpose("seed", "warmup_steps", "peak_lr", "step"), "title", right)
-    assert [text.get_text() for text in right.texts] == ["3", "3", "0", "3"]  # row by row: LR down, warmup across
+    assert [text.get_text() for text in right.texts] == ["0", "3", "3", "3"]  # the highest LR on top, warmup across
+    assert [label.get_text() for label in right.get_yticklabels()] == [
+        f"{lr:g}" for lr in sorted(runs.peak_lr.values)[::-1]
+    ]
 
 
 def test_outcome_shares_stacks_the_counts(runs: xr.Dataset) -> None:

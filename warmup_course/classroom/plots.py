@@ -213,16 +213,16 @@ def trained_by_lr(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> Non
 
 
 def stability_map(runs: "xr.Dataset", title: str, ax: Axes | None = None) -> None:
-    """The number of seeds that train, for each peak LR (down) and warmup length (across) of a sweep."""
+    """The number of seeds that train, for each peak LR (the highest on top) and warmup length (across) of a sweep."""
     check_runs("runs", runs, outcome=("peak_lr", "warmup_steps", "seed"))
     ax = _axes(ax, title, figsize=(7, 0.45 * runs.peak_lr.size + 1.6))
-    trained = (runs.outcome == "trained").sum("seed").transpose("peak_lr", "warmup_steps").to_numpy()
-    seeds = runs.seed.size
+    trained = (runs.outcome == "trained").sum("seed").transpose("peak_lr", "warmup_steps")
+    trained, seeds = trained.sortby("peak_lr", ascending=False), runs.seed.size
     ax.imshow(trained, cmap="cividis", vmin=0, vmax=seeds, aspect="auto")
     for (row, column), count in np.ndenumerate(trained):
         ax.text(column, row, f"{count}", ha="center", va="center", color="black" if count > seeds / 2 else "white")
-    ax.set_xticks(range(trained.shape[1]), [str(w) for w in runs.warmup_steps.to_numpy()])
-    ax.set_yticks(range(trained.shape[0]), [f"{lr:g}" for lr in runs.peak_lr.to_numpy()])
+    ax.set_xticks(range(trained.shape[1]), [str(w) for w in trained.warmup_steps.to_numpy()])
+    ax.set_yticks(range(trained.shape[0]), [f"{lr:g}" for lr in trained.peak_lr.to_numpy()])
     ax.set(title=title, xlabel="warmup steps", ylabel="peak learning rate")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)

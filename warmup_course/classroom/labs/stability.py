@@ -104,10 +104,9 @@ class StabilityLab(BrowserLab):
     def snapshot(self) -> Figure:
         figure = Figure(figsize=(11, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
-        falling = self._runs.sortby("peak_lr", ascending=False)  # the highest on top
-        plots.stability_map(falling, self._title, left)
+        plots.stability_map(self._runs, self._title, left)
         lr, warmup = self.chosen
-        column, row = list(falling.warmup_steps).index(warmup), list(falling.peak_lr).index(lr)
+        column, row = list(self._runs.warmup_steps).index(warmup), list(self._runs.peak_lr)[::-1].index(lr)
         left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", linewidth=5))
         left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=2))
         shown = [warmup, 0] if self._contrast else [warmup]
