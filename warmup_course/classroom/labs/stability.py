@@ -106,7 +106,7 @@ class StabilityLab(BrowserLab):
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
         plots.stability_map(self._runs, self._title, left)
         lr, warmup = self.chosen
-        column, row = list(self._runs.warmup_steps).index(warmup), list(self._runs.peak_lr)[::-1].index(lr)
+        column, row = list(self._runs.warmup_steps).index(warmup), sorted(self._runs.peak_lr.values)[::-1].index(lr)
         left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", linewidth=5))
         left.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=2))
         shown = [warmup, 0] if self._contrast else [warmup]
