@@ -86,7 +86,7 @@ def asked_by_a_person() -> bool:
 def style_page() -> None:
     """Put cards.css into the page, as an output that is not seen; nothing where no notebook runs."""
     if get_ipython() is not None:
-        display({"text/html": f"<style>{CSS.read_text('utf-8')}</style>", "text/plain": ""}, raw=True)
+        display({"text/html": f'<style class="wc-style">{CSS.read_text("utf-8")}</style>', "text/plain": ""}, raw=True)
 
 
 class Card(widgets.VBox):
