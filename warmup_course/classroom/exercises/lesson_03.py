@@ -1,6 +1,7 @@
 """Lesson 03."""
 
 from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions
+from warmup_course.classroom.exercises.loops import NO_RAMP
 
 
 def ramp(step, W):
@@ -9,7 +10,7 @@ def ramp(step, W):
 
 def misconceptions(step: int, steps: int) -> Misconceptions:
     if not steps:
-        return [(lambda _: True, "With W = 0 there is no ramp: every step is at the peak.")]
+        return NO_RAMP
     on_the_ramp, other_end = ((step + c) / steps for c in (1, 0))
     return [
         (other_end, "This ramp counts from 1: its first step has the factor 1 / W."),

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions, NotYet, short
+from warmup_course.classroom.exercises.loops import NO_RAMP
 
 
 def geometric_ramp(step, W, start_factor):
@@ -25,7 +26,7 @@ def shape_of(lrs):
 
 def about_a_ramp(step: int, steps: int, start: float) -> Misconceptions:
     if not steps:
-        return [(lambda _: True, "With W = 0 there is no ramp: every step is at the peak.")]
+        return NO_RAMP
     u, next_u = step / steps, (step + 1) / steps
     return [
         (start ** (1 - next_u), "That is one step ahead: at step 0 the factor is `start_factor` itself."),

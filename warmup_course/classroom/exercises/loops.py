@@ -1,4 +1,4 @@
-"""What the checkers of training loops share: the linear warmup they ask for, and how they listen."""
+"""What the checkers of ramps and training loops share: the linear warmup they ask for, and how they listen."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -7,6 +7,11 @@ from typing import Any, TypeVar
 
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from warmup_course.classroom.exercises.checker import Misconceptions
+
+# Whatever is wrong where W = 0.
+NO_RAMP: Misconceptions = [(lambda got: True, "With W = 0 there is no ramp: every step is at the peak.")]
 
 
 def ramp(warmup_steps: int, step: int) -> float:

@@ -51,8 +51,8 @@ class QuadraticLab(BrowserLab):
         reached: Callable[["QuadraticLab"], bool] | None = None,
     ) -> None:
         curvatures = elements("curvatures", curvatures, "one or two numbers")
-        settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures}
-        settings |= {"start": [1.0] * len(curvatures), "steps": 40}
+        start = [1.0] * len(curvatures)
+        settings = {"lr": lr, "momentum": momentum, "curvatures": curvatures, "start": start, "steps": 40}
         super().__init__(settings, controls=controls, goal=goal, reached=reached, limits=LIMITS)
 
     def _check(self, settings: dict[str, Any]) -> None:
