@@ -464,8 +464,22 @@ def test_a_lab_is_presented_with_the_keyboard_alone(source: str, everything):
         for visible in (False, True):
             keyboard.press("h")
             assert result.is_visible() == visible
-        for key in ("a", "a", "x"):  # behind the lab, JupyterLab would make two cells and take one away
+        # Behind the lab, JupyterLab would make two cells and take one away, and run the lab's own anew.
+        for key in ("a", "a", "x", "Shift+Enter"):
             keyboard.press(key)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.fullscreenElement !== null")
+
+        handle.focus()
+        for way in ("Tab", "Shift+Tab"):  # goes round in the lab, either way
+            keyboard.press(way)
+            stops = 1
+            while not handle.evaluate("handle => handle === document.activeElement"):
+                assert root.evaluate("root => root.contains(document.activeElement)")
+                keyboard.press(way)
+                stops += 1
+                assert stops < 40
+        assert stops > 2
 
         keyboard.press("Escape")
         page.wait_for_function("() => document.fullscreenElement === null")

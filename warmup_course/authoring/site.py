@@ -154,7 +154,7 @@ def lab_in_page(stored: dict[str, Any], image: str) -> str:
 
 def _prediction(lesson: str, question: str, choices: list[str]) -> str:
     return (
-        f'<form class="wc-ask wc-open" data-kind="prediction" data-key="{lesson}/{escape(question)}">'
+        f'<form class="wc-ask wc-open" autocomplete="off" data-kind="prediction" data-key="{lesson}/{escape(question)}">'
         f"{html_of(f'**Predict.** {question}')}{_choices('radio', [(text, '') for text in choices])}"
         '<button>Lock my prediction</button> <button type="button" class="wc-skip">Show what follows anyway</button>'
         '<p role="status">What follows is hidden until you lock.</p></form>'

@@ -20,6 +20,7 @@ function recall(key) {
 /** The first page's button is there when there is something to forget. */
 function offerToForget() {
   const button = document.querySelector(".wc-forget");
+  if (!button) return; // pressed before
   const keys = Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
   button.hidden = !keys.length;
   button.onclick = () => {
@@ -118,7 +119,7 @@ function ask(form) {
   const letters = [...form.querySelectorAll("label b")].map(({ textContent }) => textContent[0]);
   let given = [];
 
-  const order = () => (kind === "order" ? `Your order: ${given.map((n) => letters[n]).join(" → ")}. ` : "");
+  const order = () => (kind === "order" && given.length ? `Your order: ${given.map((n) => letters[n]).join(" → ")}. ` : "");
 
   function show(explained, words) {
     whys.forEach((why, n) => (why.hidden = !explained.includes(n)));

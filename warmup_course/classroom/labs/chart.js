@@ -54,9 +54,9 @@ const newId = () => `wc-${Math.random().toString(36).slice(2)}`;
 
 const OWN_KEYS = { [SUPPRESS]: "true" };
 
-/** For JupyterLab, all the same: Shift+Enter goes on to the next cell. Called before JupyterLab looks. */
-function letPass({ key, shiftKey, target }) {
-  if (key !== "Enter" || !shiftKey || !target.hasAttribute(SUPPRESS)) return;
+/** For JupyterLab, all the same: Shift+Enter runs the cell, Ctrl+S saves. Called before JupyterLab looks. */
+function letPass({ key, shiftKey, ctrlKey, metaKey, target }) {
+  if (!(ctrlKey || metaKey || (shiftKey && key === "Enter")) || !target.hasAttribute(SUPPRESS)) return;
   target.removeAttribute(SUPPRESS);
   setTimeout(() => target.setAttribute(SUPPRESS, "true"));
 }
@@ -303,7 +303,7 @@ function openLab({ model, el }, name, build) {
     say(summary, text);
     // A screen reader hears where a move ends, not each step of it.
     clearTimeout(timer);
-    timer = setTimeout(() => say(spoken, text), 300);
+    timer = setTimeout(() => say(spoken, `${root.querySelector("h4").textContent}. ${text}`), 300);
   }
 
   function change(next, note) {
@@ -345,7 +345,8 @@ function openLab({ model, el }, name, build) {
     redraw();
   }
 
-  const passOn = (event) => root.contains(event.target) && letPass(event);
+  // Not while the lab fills the screen: a cell that runs again takes its lab away.
+  const passOn = (event) => root.matches(":not(.wc-presented)") && root.contains(event.target) && letPass(event);
   window.addEventListener("keydown", passOn, true);
   const observer = new ResizeObserver(fit);
   observer.observe(root);

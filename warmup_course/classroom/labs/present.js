@@ -4,6 +4,7 @@
 // JupyterLab looks for this at the element that has the focus; elsewhere it would take the keys.
 const SUPPRESS = "data-lm-suppress-shortcuts";
 const SLIDERS = "input[type=range]:enabled, .noUi-handle";
+const STOPS = "button:not([tabindex='-1']), input:enabled, select, textarea, summary, [tabindex='0']"; // of Tab
 const TYPED_INTO = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable=true]";
 const HELP = "← → move · Tab next control · r reset · h hide or show · k keep · n, b next, back · d dark · Esc leave · ? help";
 
@@ -55,7 +56,10 @@ export function presenter(model, lab, change, resized) {
   }
 
   const say = (text) => (said.textContent = text);
-  const aim = () => (slider?.isConnected ? slider : root.querySelector(`${SLIDERS}, [tabindex="0"]`))?.focus();
+  const aim = () => {
+    const usable = slider?.isConnected && slider.matches(SLIDERS); // it may be switched off by now
+    (usable ? slider : root.querySelector(`${SLIDERS}, [tabindex="0"]`))?.focus();
+  };
   const kept = () => [model.get("defaults"), ...model.get("kept")];
 
   function moveTo({ ask = "", ...settings }) {
@@ -63,6 +67,7 @@ export function presenter(model, lab, change, resized) {
     asked.textContent = ask;
     resized(true); // the question takes some of the room
     change(settings);
+    if (!root.contains(document.activeElement)) aim(); // the slider that had the focus is switched off there
   }
 
   function go(by) {
@@ -92,6 +97,15 @@ export function presenter(model, lab, change, resized) {
   // What remote controls send: two buttons, and one that makes the screen black.
   Object.assign(keys, { PageDown: keys.n, PageUp: keys.b, ".": keys.h });
 
+  /** Tab goes round in the lab: from its last control to the first, and back. */
+  function goRound(event) {
+    const stops = [...root.querySelectorAll(STOPS)].filter((stop) => stop.checkVisibility({ visibilityProperty: true }));
+    const [end, other] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+    if (event.target !== end) return;
+    event.preventDefault();
+    other.focus();
+  }
+
   /** Called before JupyterLab and the controls look at a key. */
   function pressed(event) {
     const { key, target } = event;
@@ -100,6 +114,7 @@ export function presenter(model, lab, change, resized) {
     const typed = inside && target.matches(TYPED_INTO) && key.length === 1;
     const action = root ? keys[key] : inside && key === "p" && begin;
     if (root) say("");
+    if (root && key === "Tab") goRound(event);
     if (action && !modified && !typed) {
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -120,7 +135,7 @@ export function presenter(model, lab, change, resized) {
   }
 
   function copied(event) {
-    if (!root || !getSelection().isCollapsed) return;
+    if (!root || event.target.matches(TYPED_INTO) || !getSelection().isCollapsed) return;
     const positions = model.get("kept").length ? model.get("kept") : [model.get("settings")];
     event.clipboardData.setData("text/plain", positions.map((settings) => JSON.stringify(settings)).join("\n"));
     event.preventDefault();
@@ -129,13 +144,13 @@ export function presenter(model, lab, change, resized) {
   }
 
   function pasted(event) {
-    if (!root) return;
+    if (!root || event.target.matches(TYPED_INTO)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     try {
       const positions = parseSettings(event.clipboardData.getData("text/plain"), model.get("defaults"));
+      moveTo(positions[0]); // first, as it may fail
       keep(positions);
-      moveTo(positions[0]);
     } catch (error) {
       say(`Not pasted: ${error.message}`);
     }

@@ -111,9 +111,9 @@ function strip(picture, dimensions) {
       { from: 0, to: 1, ticks: [], name: "" },
     );
     const place = (value) => pixel(axes.x(clamp(value, lowest, highest)));
-    // A text stands to the right of its place, or to the left where it would run out of the picture.
+    // A text stands to the right of its place, or to the left where there is more room.
     const write = (text, x, y, message) => {
-      const left = x > 0.6 * axes.width;
+      const left = x > axes.width / 2;
       set(text, { x: left ? x - 6 : x + 6, y, "text-anchor": left ? "end" : "start" });
       say(text, message);
     };
@@ -141,7 +141,7 @@ function strip(picture, dimensions) {
     });
     const x = place(lr);
     set(now, { d: `M${x} 0V${band + 6}l6 11h-12l6 -11` });
-    write(nowText, x + (x > 0.6 * axes.width ? -6 : 6), band + 17, `LR ${short(lr)}`);
+    write(nowText, x + (x > axes.width / 2 ? -6 : 6), band + 17, `LR ${short(lr)}`);
   };
 }
 

@@ -134,9 +134,8 @@ function numberTable() {
     rowName("LR budget (sum)"),
   ];
   const rows = rowNames.map((name, i) => html("tr", {}, name, ...now.rows[i], ...other.rows[i]));
-  const table = html("table", { class: "wc-numbers" });
-  table.append(html("thead", {}, ...rows.slice(0, 2)), html("tbody", {}, ...rows.slice(2)));
-  return { root: table, fillNow: now.fill, fillOther: other.fill };
+  const table = html("table", {}, html("thead", {}, ...rows.slice(0, 2)), html("tbody", {}, ...rows.slice(2)));
+  return { root: html("div", { class: "wc-numbers" }, table), fillNow: now.fill, fillOther: other.fill };
 }
 
 // ---- Code ----

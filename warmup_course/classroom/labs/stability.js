@@ -68,7 +68,7 @@ function cellGrid({ peak_lr, warmup_steps, outcomes, colours, title }, chosen) {
   moves.Home = [0, -warmup_steps.length];
   moves.End = [0, warmup_steps.length];
   grid.addEventListener("keydown", (event) => {
-    if (!(event.key in moves)) return;
+    if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault(); // the page would scroll
     const [up, right] = moves[event.key];
     choose(clamp(at[0] + up, 0, peak_lr.length - 1), clamp(at[1] + right, 0, warmup_steps.length - 1));
