@@ -696,7 +696,13 @@ def test_a_prediction_is_locked_and_compared_by_itself(everything):
     assert [event.state for event in store.events()] == ["locked", "held"]
 
 
-def test_shift_enter_goes_on_from_every_widget(everything):
+# Whether JupyterLab takes Ctrl+S at an element.
+SAVES = """place => !place.dispatchEvent(new KeyboardEvent(
+    "keydown", { key: "s", code: "KeyS", keyCode: 83, ctrlKey: true, bubbles: true, cancelable: true }
+))"""
+
+
+def test_shift_enter_goes_on_and_ctrl_s_saves_from_every_widget(everything):
     page, keyboard = everything.page, everything.page.keyboard
     page.locator(".wc-lab").nth(2).wait_for()
     places = {
@@ -710,6 +716,7 @@ def test_shift_enter_goes_on_from_every_widget(everything):
     }
     for source, place in places.items():
         place.focus()
+        assert place.evaluate(SAVES)
         if source == PREDICTION:
             letter(output(everything, PREDICTION), "B").press("Space")
             place.press("Enter")
@@ -757,7 +764,8 @@ def test_opened_again_a_lesson_shows_its_pictures_and_questions(everything, open
 
 # ---- looks ----------------------------------------------------------------------------------------------------------
 
-# Each text in an element: whether it is cut off, lies on another, or is hard to tell from its background.
+# Each text in an element: whether it is cut off, lies on another, or is hard to tell from its background. (The numbers
+# of a schedule may be scrolled.)
 UNREADABLE = """root => {
     const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const rgba = colour => {
@@ -781,7 +789,7 @@ UNREADABLE = """root => {
         const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
         return (high + 0.05) / (low + 0.05);
     };
-    const wide = [...root.querySelectorAll(":not(.wc-spoken)")].filter(box => {
+    const wide = [...root.querySelectorAll(":not(.wc-spoken, .wc-numbers)")].filter(box => {
         const cuts = getComputedStyle(box).overflowX !== "visible";
         return cuts && box.clientWidth && box.scrollWidth > box.clientWidth + 1;
     });
@@ -795,12 +803,12 @@ UNREADABLE = """root => {
         const place = range.getBoundingClientRect();
         if (!text.data.trim() || !place.width || element.closest(".wc-spoken, option, .MJX_Assistive_MathML")) continue;
         for (let box = element; box !== root; box = box.parentElement) {
-            if (getComputedStyle(box).overflowX === "visible") continue;
+            if (getComputedStyle(box).overflowX === "visible" || box.matches(".wc-numbers")) continue;
             const { left, right, top, bottom } = box.getBoundingClientRect();
             const cut = Math.max(left - place.left, place.right - right, top - place.top, place.bottom - bottom);
             if (cut > 2) found.push(`cut off: ${text.data}`);
         }
-        const drawing = element.closest("svg[role=img]");
+        const drawing = element.closest("svg[role=img], .wc-numbers");
         if (drawing) {
             for (const [other, there] of inPictures) {
                 const wide = Math.min(place.right, there.right) - Math.max(place.left, there.left);

@@ -14,6 +14,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from browser.conftest import LESSONS
+from browser.test_lab import UNREADABLE
 from warmup_course import moments
 from warmup_course.authoring.headless import find_chromium
 from warmup_course.classroom.quiz import KINDS, load
@@ -100,6 +101,7 @@ def test_a_page_is_there_at_once_and_fits_a_phone(opened, name: str):
     assert page.locator("body").get_attribute("data-jp-theme-light") == "false"
     show_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert [unreadable for lab in page.locator(".wc-lab").all() for unreadable in lab.evaluate(UNREADABLE)] == []
     assert page.locator("h1").is_visible()
 
 

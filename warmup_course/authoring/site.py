@@ -18,7 +18,7 @@ from typing import Any
 from warmup_course.authoring.handout import question_in, reveal_in
 from warmup_course.authoring.normal_form import LAB, PNG
 from warmup_course.classroom import labs
-from warmup_course.classroom.cards import html_of, mathml
+from warmup_course.classroom.cards import html_of, mathml, without_marks
 from warmup_course.classroom.quiz import KINDS, OrderCard, load, why_of
 from warmup_course.lesson_files import LESSONS, CommandError, Notebook, as_text, for_teachers, pages, read, write
 from warmup_course.moments import moments_of
@@ -154,7 +154,8 @@ def lab_in_page(stored: dict[str, Any], image: str) -> str:
 
 def _prediction(lesson: str, question: str, choices: list[str]) -> str:
     return (
-        f'<form class="wc-ask wc-open" autocomplete="off" data-kind="prediction" data-key="{lesson}/{escape(question)}">'
+        f'<form class="wc-ask wc-open" aria-label="{escape(without_marks(question))}" autocomplete="off" '
+        f'data-kind="prediction" data-key="{lesson}/{escape(question)}">'
         f"{html_of(f'**Predict.** {question}')}{_choices('radio', [(text, '') for text in choices])}"
         '<button>Lock my prediction</button> <button type="button" class="wc-skip">Show what follows anyway</button>'
         '<p role="status">What follows is hidden until you lock.</p></form>'
@@ -198,7 +199,8 @@ def _question(quiz: str, question: dict[str, Any], number: str) -> str:
         body = _choices(button, [(choice["text"], why(choice)) for choice in choices])
     key, right = f"{quiz}/{question['id']}", escape(json.dumps(right))
     return (
-        f'<form class="wc-ask" autocomplete="off" data-kind="{kind}" data-key="{key}" data-right="{right}">'
+        f'<form class="wc-ask" aria-label="{escape(without_marks(question["ask"]))}" autocomplete="off" '
+        f'data-kind="{kind}" data-key="{key}" data-right="{right}">'
         f"{html_of(card.asked)}{body}"
         '<button>Check</button> <p role="status"></p></form>'
     )

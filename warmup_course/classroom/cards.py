@@ -130,6 +130,11 @@ class Status(widgets.HTMLMath):
         self.say(f"{self.said}\n\n{markdown}")
 
 
+def without_marks(markdown: str) -> str:
+    """Markdown as a screen reader is to say it: without marks."""
+    return re.sub(r"[`*$]", "", markdown)
+
+
 class Choices(widgets.VBox):
     """Lettered choices: a button with the letter, and beside it the text, which may hold code and formulas.
 
@@ -141,7 +146,7 @@ class Choices(widgets.VBox):
     """
 
     def __init__(self, texts: Sequence[str], *, several: bool = False) -> None:
-        self.texts = tuple(re.sub(r"[`*$]", "", text) for text in texts)  # as they are said, without marks
+        self.texts = tuple(map(without_marks, texts))
         self._signs = ("□", "■") if several else ("○", "●")  # no tick: chosen is not yet right
         # Shared, as each layout is a message to the browser, and a quiz has hundreds.
         letter, row = widgets.Layout(width="4em", min_width="4em"), widgets.Layout(align_items="center")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # in the labs' JavaScript and CSS too.
 WITHOUT_WARMUP, WITH_WARMUP = "#D55E00", "#0072B2"
 COLOURS = (WITH_WARMUP, WITHOUT_WARMUP, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Around what the keyboard is at.
+# Around what the keyboard is at, on dark paper. (On white it would be hard to see: the ramp's blue is taken there.)
 FOCUS = COLOURS[5]
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 # How a run ended -> colour and hatching, from best to worst.

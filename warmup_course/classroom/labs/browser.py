@@ -71,7 +71,8 @@ class BrowserLab(anywidget.AnyWidget):
 
     _css = (
         f".wc-lab {{ --wc-with-warmup: {plots.WITH_WARMUP}; --wc-without-warmup: {plots.WITHOUT_WARMUP}; "
-        f"--wc-focus: {plots.FOCUS}; }}\n"
+        f"--wc-focus: {plots.WITH_WARMUP}; }}\n"
+        f"[data-jp-theme-light='false'] .wc-lab:not(.wc-presented), .wc-lab.wc-dark {{ --wc-focus: {plots.FOCUS}; }}\n"
         + "".join((HERE / file).read_text("utf-8") for file in ("labs.css", "present.css"))
         + on_dark_paper()
     )
