@@ -97,7 +97,7 @@ LAB_DIMS = ("peak_lr", "warmup_steps", "seed")
 
 def test_factors_are_those_of_schedule():
     rng = np.random.default_rng(1)
-    schedules = [random_schedule(rng) for _ in range(3000)]
+    schedules = [random_schedule(rng) for _ in range(600)]
     steps = []
     for s in schedules:
         turns = {0, s.warmup_steps - 1, s.warmup_steps, s.warmup_steps + s.stable_steps, s.total_steps - 1}
@@ -112,7 +112,7 @@ def test_factors_are_those_of_schedule():
 
 def test_cursors_budget_and_words():
     rng = np.random.default_rng(2)
-    schedules = [random_schedule(rng) for _ in range(1000)]
+    schedules = [random_schedule(rng) for _ in range(300)]
     body = "return data.map((schedule) => [lab.numbers(schedule), lab.scheduleMessage(schedule)])"
     for schedule, (numbers, message) in zip(
         schedules, in_node(ScheduleLab, body, [asdict(s) for s in schedules]), strict=True
@@ -129,7 +129,7 @@ def test_cursors_budget_and_words():
 def test_what_a_control_leaves_behind_is_a_legal_schedule():
     rng = np.random.default_rng(3)
     cases = []
-    for _ in range(3000):
+    for _ in range(600):
         schedule = random_schedule(rng)
         moved = str(rng.choice(["total_steps", "warmup_steps", "stable_steps", "warmup", "start_factor"]))
         value = {
@@ -155,12 +155,12 @@ def test_what_a_control_leaves_behind_is_a_legal_schedule():
             if asked["warmup_steps"] + asked["stable_steps"] <= asked["total_steps"]:
                 assert legal == asked
         notes += needs_start
-    assert notes > 100
+    assert notes > 20
 
 
 def test_paths_are_those_of_descend():
     rng = np.random.default_rng(4)
-    bowls = [random_bowl(rng) for _ in range(2000)]
+    bowls = [random_bowl(rng) for _ in range(400)]
     body = """return data.map((bowl) => {
         const path = lab.descend(bowl);
         return [path, lab.arrival(path), lab.descentMessage(bowl)];
@@ -175,13 +175,13 @@ def test_paths_are_those_of_descend():
         finite_paths += finite.all()
         lab.settings = bowl
         assert message == lab.message
-    assert finite_paths > 1000
+    assert finite_paths > 200
 
 
 def test_verdicts_follow_the_eigenvalues_of_the_update():
     rng = np.random.default_rng(5)
     cases, expected = [], []
-    while len(cases) < 2000:
+    while len(cases) < 500:
         bowl = random_bowl(rng)
         lr, h, m, steps = bowl["lr"], bowl["curvatures"][0], bowl["momentum"], bowl["steps"]
         eigenvalues = np.linalg.eigvals([[1 - lr * h, -lr * m], [h, m]])
@@ -207,15 +207,17 @@ def test_verdicts_follow_the_eigenvalues_of_the_update():
     assert in_node(QuadraticLab, "return data.map((bowl) => lab.verdict(...bowl))", cases) == expected
 
 
-@pytest.mark.parametrize(("curvature", "momentum"), [(1, 0), (10, 0), (2, 0.5), (1, 0.9), (50, 0.99)])
-def test_the_limit_is_the_edge(curvature, momentum):
-    limit = stability_limit(curvature, momentum)
-    cases = [(limit * share, curvature, momentum, 40) for share in (0.999, 1, 1.001)]
-    below, at, above = (verdict(*case) for case in cases)
-    assert below.startswith("settles, ")
-    assert (at, above) == ("stays at the edge", "diverges")
+def test_the_limit_is_the_edge():
+    cases, expected = [], []
+    for curvature, momentum in [(1, 0), (10, 0), (2, 0.5), (1, 0.9), (50, 0.99)]:
+        limit = stability_limit(curvature, momentum)
+        cases += [(limit * share, curvature, momentum, 40) for share in (0.999, 1, 1.001)]
+        below, at, above = words = [verdict(*case) for case in cases[-3:]]
+        assert below.startswith("settles, ")
+        assert (at, above) == ("stays at the edge", "diverges")
+        expected += [[word, limit] for word in words]
     body = "return data.map((bowl) => [lab.verdict(...bowl), lab.stabilityLimit(bowl[1], bowl[2])])"
-    assert in_node(QuadraticLab, body, cases) == [[word, limit] for word in (below, at, above)]
+    assert in_node(QuadraticLab, body, cases) == expected
 
 
 def test_a_map_and_its_losses_are_those_of_the_runs(runs):
@@ -263,14 +265,15 @@ def test_numbers_read_the_same_in_both_languages():
     ]
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 29), (0, 1), (0, 0.1), (-1.6, 1.6), (0, 99999), (-0.8, 40.8)])
-def test_ticks_are_round_and_inside(low, high):
-    found = in_node(ScheduleLab, "return lab.ticks(...data, 8)", (low, high))
-    assert 3 <= len(found) <= 17
-    assert low <= found[0] < found[-1] <= high
-    step = found[1] - found[0]
-    np.testing.assert_allclose(np.diff(found), step, rtol=1e-9)
-    assert f"{step:.0e}"[0] in "125"
+def test_ticks_are_round_and_inside():
+    ends = [(0, 29), (0, 1), (0, 0.1), (-1.6, 1.6), (0, 99999), (-0.8, 40.8)]
+    body = "return data.map((ends) => lab.ticks(...ends, 8))"
+    for (low, high), found in zip(ends, in_node(ScheduleLab, body, ends), strict=True):
+        assert 3 <= len(found) <= 17
+        assert low <= found[0] < found[-1] <= high
+        step = found[1] - found[0]
+        np.testing.assert_allclose(np.diff(found), step, rtol=1e-9)
+        assert f"{step:.0e}"[0] in "125"
 
 
 def test_positions_are_read_from_lines_and_those_of_another_lab_are_refused(make):
@@ -323,7 +326,7 @@ def schedule_lab_states(rng):
         for value in values:
             room = {"warmup_steps": 0} if name == "total_steps" else {}
             yield {**base, **room, name: value}
-    for i in range(300):
+    for i in range(60):
         one, two = ({**asdict(random_schedule(rng)), "peak_lr": 10 ** rng.uniform(-6, 2)} for _ in range(2))
         yield {**one, "compared": two if i % 2 else None}
 
@@ -333,13 +336,11 @@ def quadratic_lab_states(rng):
         for end in ends:
             base = {"lr": 0.1, "momentum": 0.0, "curvatures": [1.0, 10.0], "start": [1.0, 1.0], "steps": 40}
             yield {**base, name: end if name in ("lr", "momentum") else [1.0, end]}
-    yield from (random_bowl(rng) for _ in range(300))
+    yield from (random_bowl(rng) for _ in range(60))
 
 
-def stability_lab_states(rng):
-    yield from ({"peak_lr": lr, "warmup_steps": w} for lr in (0.25, 1.0) for w in (0, 100))
-    for _ in range(300):
-        yield {"peak_lr": float(rng.choice([0.25, 0.5, 1.0])), "warmup_steps": int(rng.choice([0, 8, 32, 100]))}
+def stability_lab_states():
+    yield from ({"peak_lr": lr, "warmup_steps": w} for lr in (0.25, 0.5, 1.0) for w in (0, 8, 32, 100))
 
 
 @pytest.fixture
@@ -349,7 +350,7 @@ def make(runs):
     return {
         "schedule": lambda: (ScheduleLab(Schedule(60, 5), 0.1), schedule_lab_states(rng)),
         "quadratic": lambda: (QuadraticLab((1.0, 10.0)), quadratic_lab_states(rng)),
-        "stability": lambda: (StabilityLab(runs), stability_lab_states(rng)),
+        "stability": lambda: (StabilityLab(runs), stability_lab_states()),
     }
 
 
@@ -360,7 +361,7 @@ def test_every_control_everywhere(name, make):
         lab.set_state({"settings": state})  # as a message from the browser does
         assert lab.settings == state
         assert lab.describe().endswith(".")
-        if i % 60 == 0:
+        if i % 30 == 0:
             lab.snapshot().savefig(BytesIO(), format="png")
     lab.settings = lab.defaults
     assert lab.describe() == make[name]()[0].describe()

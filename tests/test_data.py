@@ -147,7 +147,7 @@ def test_a_data_set_is_made_once_and_moved_as_a_copy() -> None:
 
 
 def characters(tokens: torch.Tensor) -> str:
-    return "".join(data.SYMBOLS[token] for token in tokens.flatten())
+    return "".join(data.SYMBOLS[token] for token in tokens.flatten().tolist())
 
 
 def test_each_token_of_a_text_is_followed_by_its_label() -> None:

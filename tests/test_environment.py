@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import distribution, distributions
 from pathlib import Path
 
@@ -25,6 +26,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 TEST = [Requirement(text) for text in EXTRAS["test"] + EXTRAS["classroom"] if text != "warmup_course[classroom]"]
 
 
+@cache
 def pins() -> dict[str, str]:
     """Canonical name -> version, of constraints.txt."""
     requirements = [Requirement(line) for line in CONSTRAINTS]

@@ -109,7 +109,7 @@ def test_it_bears_every_position(runs: Any) -> None:
     lab = InsideLab(runs, (NETWORK, 0.05, 0))
     draw = np.random.default_rng(0)
     ends = list(product(MODELS, RATES, RAMPS, (0, lab.controls["step"].max)))
-    others = [(*ends[draw.integers(len(ends))][:3], int(draw.integers(16))) for _ in range(20)]
+    others = [(*ends[draw.integers(len(ends))][:3], int(draw.integers(16))) for _ in range(4)]
     for model, lr, ramp, step in ends + others:
         move(lab, model=model, peak_lr=lr, warmup_steps=ramp, step=step)
         assert lab.chosen == (model, lr, ramp)

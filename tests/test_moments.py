@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from warmup_course import moments, variables
 from warmup_course.authoring.demo import _needed, code_of, page_of, prepare
 from warmup_course.authoring.headless import chromium, find_chromium
-from warmup_course.classroom.detective import CASES, log_of, trace
+from warmup_course.classroom import detective
+from warmup_course.classroom.detective import CASES, log_of
 from warmup_course.classroom.labs import TrainingLab
 from warmup_course.classroom.labs.browser import BrowserLab
 from warmup_course.cli import main
@@ -30,6 +31,7 @@ from warmup_course.quadratic import arrival
 from warmup_course.schedulers import Schedule, used_lrs
 
 LABS = moments.load()
+trace = cache(detective.trace)
 SLOW = (
     "start",
     "stability",
@@ -276,18 +278,31 @@ def asks_its_questions(page: Any, name: str) -> None:
     assert not picture.is_visible()
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+COMPUTED_THERE = ["bowl", "valley", "schedule", "stability", "shapes", "decay"]
+
+
 @pytest.mark.process
 @in_chromium
-@pytest.mark.parametrize("name", [name for name in LABS if page_of(name, LESSONS)])
+@pytest.mark.parametrize("name", COMPUTED_THERE)
 def test_a_demo_of_a_lab_that_computes_in_the_browser_needs_no_kernel(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv(variables.WORKSPACE, str(tmp_path))
     assert main(["demo", name, "--no-browser"]) == 0
-    with chromium() as browser:
-        page = browser.new_page(**WINDOW)
-        page.goto(capsys.readouterr().out.strip())
-        asks_its_questions(page, name)
+    page = browser.new_page(**WINDOW)
+    page.goto(capsys.readouterr().out.strip())
+    asks_its_questions(page, name)
+    page.close()
+
+
+def test_these_labs_compute_in_the_browser():
+    assert [name for name in LABS if page_of(name, LESSONS)] == COMPUTED_THERE
 
 
 def test_a_demo_has_the_moments_as_they_are_now(monkeypatch: pytest.MonkeyPatch):
@@ -295,20 +310,16 @@ def test_a_demo_has_the_moments_as_they_are_now(monkeypatch: pytest.MonkeyPatch)
     page = page_of("stability", LESSONS)
     assert "A question of my own?" in page
     assert "A ramp of 8 steps in 200" not in page
-    assert page_of("training", LESSONS) is None
 
 
 @pytest.mark.slow
 @pytest.mark.process
 @in_chromium
 @pytest.mark.skipif(find_spec("voila") is None, reason="there is no Voila here: the extra [classroom]")
-def test_a_demo_of_a_lab_that_draws_in_the_kernel_fills_the_window(tmp_path: Path):
+def test_a_demo_of_a_lab_that_draws_in_the_kernel_fills_the_window(browser: Any, tmp_path: Path):
     environment = {**os.environ, variables.WORKSPACE: str(tmp_path), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "warmup_course.cli", "demo", "cosine", "--no-browser"]
-    with (
-        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server,
-        chromium() as browser,
-    ):
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
         address = next(filter(None, (re.search(r"http://\S+token=\w+", line) for line in server.stderr)))[0]
         page, answered = browser.new_page(**WINDOW), []
         page.on("response", lambda response: answered.append(response.url))

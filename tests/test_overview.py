@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
@@ -27,8 +28,9 @@ def hand_in(folder: Path, name: str, *events: tuple[str, str, str, str]) -> Path
     return file
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    tmp_path = tmp_path_factory.mktemp("handed in")
     locked = [("prediction", "How many?", answer, "locked") for answer in ("None", "All")]
     question = [("question", "final-00-two-things-differ", answer, state) for answer, state in
                 (("Nothing yet", "right"), ("It helps", "wrong"), ("Too few", "wrong"))]  # fmt: skip
@@ -40,6 +42,11 @@ def files(tmp_path: Path) -> list[Path]:
         hand_in(tmp_path, "c.csv", locked[1], question[0]),
         hand_in(tmp_path, "d.csv", locked[1], question[2]),
     ]
+
+
+@pytest.fixture
+def files(handed_in: list[Path], tmp_path: Path) -> list[Path]:
+    return [Path(shutil.copy(file, tmp_path)) for file in handed_in]
 
 
 def test_the_last_lock_and_the_first_try_count(files: list[Path]):

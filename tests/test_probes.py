@@ -85,16 +85,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("name", MODELS)
-def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(name: str, loss: Any) -> None:
-    make, shape = MODELS[name]
-    case = made(make), LOSSES[loss], random(11, *shape), labels(11)
-    exact = hessian_eigenvalues(*case)[-1].item()
-    assert sharpness(*case, tolerance=1e-7) == pytest.approx(exact, rel=1e-7)
-    assert sharpness(*case) == pytest.approx(exact, rel=1e-3)
-
-
 @pytest.mark.parametrize(
     "eigenvalues",
     [
@@ -111,7 +101,7 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(name: str, los
 )
 def test_sharpness_at_bowls_saddles_and_hills(eigenvalues: list[float]) -> None:
     exact = max(eigenvalues)
-    for seed in range(5):
+    for seed in range(2):
         assert sharpness(*bowl(eigenvalues), seed=seed) == pytest.approx(exact, rel=1e-3, abs=1e-12)
         assert sharpness(*bowl(eigenvalues), seed=seed, tolerance=1e-9) == pytest.approx(exact, rel=1e-9, abs=1e-12)
 
@@ -144,18 +134,22 @@ def test_sharpness_in_single_precision() -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", MODELS)
-def test_preconditioned_sharpness_is_the_largest_eigenvalue_of_the_whole_matrix(name: str, loss: Any) -> None:
+def test_sharpness_is_the_largest_eigenvalue_of_the_whole_matrix(name: str, loss: Any) -> None:
+    """Without a preconditioner P, and with one."""
     make, shape = MODELS[name]
     case = made(make), LOSSES[loss], random(11, *shape), labels(11)
     divisor = [random(*p.shape, seed=i).exp() for i, p in enumerate(case[0].parameters())]
     flat = torch.cat([p.flatten() for p in divisor])
     matrix = whole_hessian(*case)
+    plain = torch.linalg.eigvalsh(matrix)[-1].item()
+    assert sharpness(*case, tolerance=1e-7) == pytest.approx(plain, rel=1e-7)
+    assert sharpness(*case) == pytest.approx(plain, rel=1e-3)
     exact = torch.linalg.eigvalsh(flat.rsqrt()[:, None] * matrix * flat.rsqrt())[-1].item()
     # P^-1 H is not symmetric; its eigenvalues are the same.
     assert torch.linalg.eigvals(matrix / flat[:, None]).real.max().item() == pytest.approx(exact, rel=1e-8)
     assert sharpness(*case, preconditioner=divisor, tolerance=1e-7) == pytest.approx(exact, rel=1e-7)
     assert sharpness(*case, preconditioner=iter(divisor)) == pytest.approx(exact, rel=1e-3)
-    assert exact != pytest.approx(hessian_eigenvalues(*case)[-1].item(), rel=0.05)
+    assert exact != pytest.approx(plain, rel=0.05)
 
 
 def test_one_number_for_all_weights_divides_the_sharpness() -> None:
@@ -252,8 +246,7 @@ def test_gradient_norm_is_that_of_backward(loss: Any) -> None:
     assert gradient_norm(model, LOSSES[loss], x, y) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 32])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "batch_size"), [("squared_error", 1), ("cross_entropy", 4), ("squared_error", 32)])
 def test_gradient_noise_is_the_covariance_of_the_rows_gradients(loss: Any, batch_size: int) -> None:
     case = made(lambda: MLP(4, 3, hidden=[5])), LOSSES[loss], random(20, 4), labels(20)
     rows = row_gradients(*case)

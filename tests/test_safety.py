@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def risks(code: str) -> Iterator[str]:
             yield ast.unparse(node)
 
 
+@cache
 def sources() -> dict[str, str]:
     found = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in PROGRAMS}
     for path in LESSONS:

@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -339,10 +339,20 @@ def assert_told(file: Path, *words: str) -> None:
     assert file.read_bytes() == before
 
 
-def fill(file: Path) -> None:
+@cache
+def filled() -> bytes:
+    """A store of 60 answers, as SQLite writes it."""
     for number in range(60):
         store.record("03_linear_warmup", "question", "lr-of-batch-60", f"{number} " + 100 * "x", "wrong")
-    assert file.stat().st_size > 3 * 4096
+    return store.path().read_bytes()
+
+
+def fill(file: Path) -> None:
+    content = filled()
+    assert len(content) > 3 * 4096
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    file.chmod(0o600)
 
 
 PAGE = 4096

@@ -25,18 +25,29 @@ from warmup_course.training import LOSSES, squared_error
 TRANSFORMER = {"data": "digit_tokens", "model": partial(TinyTransformer, layers=1, width=8)}
 TEXT = data.docstrings(tokens=8, train_rows=600, valid_rows=40)
 DECODER = {"data": TEXT, "model": partial(TinyGPT, tokens=8, layers=1, width=8)}
-MODELS: list[dict[str, Any]] = [{}, {"data": "waveforms", "model": ConvNet}, TRANSFORMER, DECODER]
-each_rule = pytest.mark.parametrize(
-    "rule",
+MODELS: dict[str, dict[str, Any]] = {
+    "MLP": {},
+    "ConvNet": {"data": "waveforms", "model": ConvNet},
+    "TinyTransformer": TRANSFORMER,
+    "TinyGPT": DECODER,
+}
+RULES: list[dict[str, Any]] = [
+    {"optimizer": "SGD", "loss": "squared_error"},
+    {"optimizer": "SGD", "momentum": 0.9, "loss": "squared_error", "evaluate": "end"},
+    {"optimizer": "Adam", "loss": "cross_entropy"},
+    {"optimizer": "AdamW", "weight_decay": 0.1, "loss": "cross_entropy", "warmup_steps": 2},
+]
+# Each model, and each rule with both kinds of stack.
+each_case = pytest.mark.parametrize(
+    ("model", "rule"),
     [
-        {"optimizer": "SGD", "loss": "squared_error"},
-        {"optimizer": "SGD", "momentum": 0.9, "loss": "squared_error", "evaluate": "end"},
-        {"optimizer": "Adam", "loss": "cross_entropy"},
-        {"optimizer": "AdamW", "weight_decay": 0.1, "loss": "cross_entropy", "warmup_steps": 2},
+        pytest.param(model, rule, id=f"{name}-{rule['optimizer']}-{rule['loss']}")
+        for name, model in MODELS.items()
+        for rule in (RULES if name in ("MLP", "ConvNet") else RULES[-1:])
     ],
-    ids=lambda rule: f"{rule['optimizer']}-{rule['loss']}",
 )
-each_model = pytest.mark.parametrize("model", MODELS, ids=["MLP", "ConvNet", "TinyTransformer", "TinyGPT"])
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['optimizer']}-{rule['loss']}")
+each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
 def short(**changes: Any) -> TrainConfig:
@@ -115,15 +126,13 @@ def test_data_loaders(name: str):
 
 
 @pytest.mark.usefixtures("gpu")
-@each_rule
-@each_model
+@each_case
 def test_train(model: dict[str, Any], rule: dict[str, Any]):
     assert len(train(short(**model, **rule)).batch_loss) == 3
 
 
 @pytest.mark.usefixtures("gpu")
-@each_rule
-@each_model
+@each_case
 def test_both_kinds_of_sweep(model: dict[str, Any], rule: dict[str, Any]):
     runs = sweep(short(**model, **rule), progress=iter, peak_lr=[0.01, 0.02], seed=[0, 1])
     assert np.isfinite(runs.batch_loss).all()

@@ -51,7 +51,9 @@ def held_out_accuracy(lrs: tuple[float, ...]) -> npt.NDArray[np.float64]:
     Args:
         lrs: the LR of each step.
     """
-    task = replace(TASK, data="waveforms_held_out", device="cpu", peak_lr=1.0, lr_lambda=lrs.__getitem__)
+    task = replace(
+        TASK, data="waveforms_held_out", evaluate="end", device="cpu", peak_lr=1.0, lr_lambda=lrs.__getitem__
+    )
     runs = sweep(task, progress=iter, seed=HELD_OUT_SEEDS)
     return runs.valid_accuracy.isel(epoch=-1).to_numpy().astype(float)
 
