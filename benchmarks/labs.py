@@ -142,7 +142,7 @@ def measure(page: "Page") -> None:
 
 def main() -> None:
     if find_chromium() is None or find_spec("playwright") is None:
-        print("labs: this needs a Chromium and playwright (pip install -e .[test]), and one of them is missing.")
+        print('labs: this needs a Chromium and playwright (pip install -e ".[test]"), and one of them is missing.')
         return
     sources = [BEGIN, *(source for source, _ in FORMULAS.values()), TRAINING]
     with TemporaryDirectory() as name:

@@ -1,6 +1,7 @@
 """The command warmup-course, with the course's folders replaced by small ones."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -356,11 +357,89 @@ def test_restore_says_where_the_old_copy_is(course, capsys):
     assert capsys.readouterr().out.endswith("Yours is kept as 01_claim.yours-1.ipynb.\n")
 
 
+def test_a_workspace_elsewhere_is_told_with_its_path(course, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "hand_over", lambda *_: 0)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    assert cli.main(["lab"]) == 0
+    assert "JupyterLab starts in workspace/." in capsys.readouterr().out
+    mine = course / "elsewhere/workspace"
+    monkeypatch.setenv("WARMUP_COURSE_WORKSPACE", str(mine))
+    assert cli.main(["lab"]) == 0
+    assert f"JupyterLab starts in {mine}/." in capsys.readouterr().out
+    assert cli.main(["restore", "1"]) == 0
+    assert capsys.readouterr().out == f"{mine}/01_claim.ipynb is fresh.\n"
+
+
+@pytest.mark.parametrize("place", ["workspace", "elsewhere", "earlier"])
+def test_run_leaves_the_learners_copies_alone(course, monkeypatch, capsys, place):
+    """Those in the usual folder, in the one of the variable, and in one that once was that."""
+    if place != "workspace":
+        monkeypatch.setenv("WARMUP_COURSE_WORKSPACE", str(course / place))
+    assert cli.main(["restore", "1"]) == 0
+    if place == "earlier":
+        monkeypatch.delenv("WARMUP_COURSE_WORKSPACE")
+    mine = course / place / "01_claim.ipynb"
+    mine.write_text("mine")
+    capsys.readouterr()
+    monkeypatch.chdir(course)
+    assert cli.main(["run", "1", "--out", place]) == 2
+    told = f"--out must not be a folder of your copies, which stay as you left them; got {mine.parent}\n"
+    assert capsys.readouterr() == ("", f"warmup-course: {told}")
+    assert mine.read_text() == "mine"
+
+
+def test_run_makes_no_workspace_of_lessons_with_their_outputs(course, monkeypatch, capsys):
+    monkeypatch.delenv("WARMUP_COURSE_WORKSPACE", raising=False)
+    assert cli.main(["run", "1", "--out", str(course / "workspace")]) == 2
+    assert not (course / "workspace").exists()
+    monkeypatch.setenv("WARMUP_COURSE_WORKSPACE", "mine")
+    assert cli.main(["run", "1", "--out", str(course / "there")]) == 2
+    assert "WARMUP_COURSE_WORKSPACE must be a full path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["run --out closed/x", "run --junit closed/x", "run --report closed/x", "handout --out closed/x"]
+)
+def test_a_folder_that_one_may_not_look_into_is_one_line(course, runs, monkeypatch, capsys, line):
+    """Permissions do not bind root, so the system's answer is given here."""
+
+    def closed(call):
+        def refuse(path, *arguments, **options):
+            if str(path).startswith(str(course / "closed/")):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return call(path, *arguments, **options)
+
+        return refuse
+
+    (course / "closed").mkdir()
+    for name in ("stat", "lstat", "mkdir", "open"):
+        monkeypatch.setattr(os, name, closed(getattr(os, name)))
+    monkeypatch.setattr(io, "open", closed(open))
+    monkeypatch.setattr("warmup_course.authoring.handout.find_chromium", lambda: None)
+    monkeypatch.setattr("warmup_course.authoring.handout.handout", lambda *_: "")
+    monkeypatch.chdir(course)
+    assert cli.main(line.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("warmup-course: ")
+    assert "Permission denied" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["class x.csv --out", "run --out", "run --junit"])
+def test_what_may_not_be_blank_is_named_by_its_option(course, option, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*option.split(), ""])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(r"argument --(out|junit): must be a (folder|file in a folder); got ''$", last)
+
+
 def test_every_check_runs_even_if_all_fail(course, runs, capsys, monkeypatch):
     monkeypatch.setattr(checks, "find_chromium", lambda: "/usr/bin/chromium")
     assert cli.main(["test"]) == 1
     *units, browser, lessons = [" ".join(command[2:]) for command, _ in runs if "cuda" not in _["WARMUP_COURSE_DEVICE"]]
-    assert [unit.split(" --re")[0] for unit in units] == ["ruff check .", "ruff format --check .", "mypy", "pytest -q"]
+    assert [unit.split(" --re")[0] for unit in units] == [
+        *("ruff check .", "ruff format --check .", f"mypy -n {cli.cores()}", "pytest -q")
+    ]
     assert units[-1].endswith("-m not slow")
     assert browser == " ".join([*checks.PYTEST, "tests/browser -m not slow"])  # in one process
     assert "--nbval-lax --nbval-current-env --nbval-cell-timeout=300" in lessons
@@ -424,6 +503,21 @@ def test_checks_say_what_they_need(course, monkeypatch, capsys):
     monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "nbval" else name)
     assert cli.main(["test"]) == 2
     assert "the checks need nbval: python3 start.py test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", ["glossary", "evidence"])
+@pytest.mark.parametrize("command", ["test", "evidence"])
+def test_there_is_nothing_to_check_or_measure_of_a_page_without_code(course, runs, command, page, capsys):
+    write_lesson(course / "notebooks/evidence.ipynb")
+    assert cli.main([command, page]) == 2
+    told = f"warmup-course: LESSON must be a lesson; got {page!r}, a page without code\n"
+    assert (capsys.readouterr(), runs) == (("", told), [])
+
+
+def test_the_extras_are_quoted_as_each_shell_needs_it(course, monkeypatch, capsys):
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    assert cli.main(["test"]) == 2
+    assert capsys.readouterr().err.endswith(', or pip install -e ".[test]"\n')
 
 
 def test_bench_runs_the_scripts_and_passes_their_failure_on(course):

@@ -101,6 +101,39 @@ def test_a_broken_torch_does_not_keep_it_from_the_rest(monkeypatch, fails):
     assert wrong().found == f"torch cannot be imported ({fails})"
 
 
+WITHOUT = """
+import importlib.metadata as metadata, sys
+sys.modules[{name!r}] = None
+there = metadata.version
+def version(name):
+    if {uninstalled} and name == {name!r}:
+        raise metadata.PackageNotFoundError(name)
+    return there(name)
+metadata.version = version
+from warmup_course.cli import main
+sys.exit(main(["doctor"]))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("name", "uninstalled", "told"),
+    [
+        ("numpy", True, "numpy is missing"),
+        ("numpy", False, "✘ numpy cannot be imported ("),
+        ("filelock", True, "filelock is missing"),
+    ],
+)
+def test_it_starts_without_what_it_should_find(name: str, uninstalled: bool, told: str):
+    code = WITHOUT.format(name=name, uninstalled=uninstalled)
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 1
+    assert told in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 # ---- Python and its packages ----------------------------------------------------------------------------------------
 
 
@@ -110,6 +143,12 @@ def test_a_python_out_of_range(monkeypatch, version):
     finding = wrong()
     assert finding.found.startswith(f"this is Python {version}, and the course needs >=3.11,<3.14")
     assert finding.mend.endswith("python3.12 start.py lab")
+
+
+def test_another_python_has_another_name_on_windows(monkeypatch):
+    monkeypatch.setattr(platform, "python_version", lambda: "3.14.0")
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert doctor.python().mend.endswith(": py -3.12 start.py lab")
 
 
 def installed(folder: Path, name: str, version: str) -> None:
@@ -126,6 +165,16 @@ def test_packages_out_of_their_range(machine, monkeypatch):
     finding = wrong()
     assert finding.found.endswith("; numpy is 1.26.4, ipywidgets is 7.8.1")
     assert finding.mend == f'{PYTHON} -m pip install "numpy<3,>=2.1" "ipywidgets<9,>=8.1.5"'
+
+
+@pytest.mark.filterwarnings("ignore:Implicit None:DeprecationWarning")
+def test_a_package_that_lost_the_file_with_its_version(machine, monkeypatch):
+    installed(machine / "site", "numpy", "2.1.0")
+    (machine / "site/numpy-2.1.0.dist-info/METADATA").unlink()
+    monkeypatch.syspath_prepend(machine / "site")
+    finding = wrong()
+    assert finding.found == "the course needs numpy<3,>=2.1; numpy is damaged"
+    assert finding.mend == f'{PYTHON} -m pip install --force-reinstall "numpy<3,>=2.1"'
 
 
 @pytest.mark.parametrize("version", ["2.13.0+cu130", "2.14.0a0+git123"])
@@ -334,6 +383,14 @@ def test_a_folder_that_cannot_be_used(machine, monkeypatch, variable, what, plac
     assert finding.found.startswith(f"{what} cannot be kept (")
     assert why in finding.found
     assert finding.mend == f"set {variable} to a folder of your own, such as ~/warmup_course"
+
+
+def test_a_folder_on_a_drive_that_is_not_there(machine, monkeypatch):
+    """As on Windows, where a path may begin with any letter."""
+    monkeypatch.setattr(os.path, "exists", lambda _: False)
+    finding = doctor.writable("your answers", lambda: machine / "drive/answers", "WARMUP_COURSE_HOME")
+    assert finding.found.startswith("your answers cannot be kept (")
+    assert finding.mend.startswith("set WARMUP_COURSE_HOME to ")
 
 
 @posix_only

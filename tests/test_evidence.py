@@ -156,6 +156,18 @@ def test_measuring_is_shared_kept_and_goes_on(tmp_path: Path) -> None:
     assert load(lesson, 203, kept) is None  # measured of another lesson
 
 
+@pytest.mark.process
+def test_what_failed_is_told_and_measured_again(tmp_path: Path) -> None:
+    lesson, kept, table = notebook(tmp_path, CELLS[0], "1 / 0"), tmp_path / "kept", tmp_path / "evidence.csv"
+    before = lesson.read_bytes()
+    write_csv(ROWS[:2], table)
+    for _ in range(2):
+        assert list(measure_all([lesson], [201], kept, 1)) == [(lesson, 201)]
+    told = ["03_linear_warmup, seed 201: code cell 1: ZeroDivisionError: division by zero"]
+    assert update([lesson], [201], kept, table) == told
+    assert (lesson.read_bytes(), read_csv(table)) == (before, ROWS[:2])  # what was known before it failed
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_every_claim_of_a_lesson_has_been_measured(lesson: Path) -> None:
     cells = json.loads(lesson.read_text("utf-8"))["cells"]

@@ -1,6 +1,7 @@
 """The printed pages: all that a lesson asks, the key on request only, and no third page."""
 
 import re
+import sys
 from html import escape
 from pathlib import Path
 
@@ -61,6 +62,39 @@ def test_without_a_chromium_it_is_html(
     page = tmp_path / "new" / "00_start_here_answers.html"
     assert capsys.readouterr().out == f"{page}\n"
     assert f"<h1>00 · {escape(load('00_start_here')['title'])} <" in page.read_text("utf-8")
+
+
+@pytest.mark.process
+def test_it_goes_below_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["handout", "00"]) == 0
+    [page] = tmp_path.glob("handouts/*")
+    assert page.stem == "00_start_here"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of POSIX's stands for the browser")
+@pytest.mark.parametrize(
+    ("browser", "why"),
+    [
+        ("#!/bin/sh\necho Starting.; echo no display >&2; exit 1", "no display"),
+        ("#!/bin/sh\nexit 1", "returned non-zero exit status 1"),
+        ("#!/bin/sh\n", "No such file or directory"),  # it printed nothing
+        ("#!/nowhere/sh", "No such file or directory"),
+    ],
+)
+def test_a_chromium_that_does_not_print_leaves_html_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], browser: str, why: str
+):
+    program = tmp_path / "chromium"
+    program.write_text(browser)
+    program.chmod(0o755)
+    monkeypatch.setattr(printed, "find_chromium", lambda: str(program))
+    assert main(["handout", "00", "--out", str(tmp_path / "new")]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'new/00_start_here.html'}\n"
+    assert said.err.startswith(f"{program} prints no PDF (")
+    assert why in said.err
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["00_start_here.html"]
 
 
 def test_what_is_no_lesson_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -76,3 +76,13 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(code: str, needed: set[str]
     code += f"; import sys; print(sorted({heavy} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert said == f"{sorted(needed)}\n"
+
+
+@pytest.mark.process
+def test_the_command_starts_without_the_packages_that_doctor_looks_for():
+    """They may be broken. What loads the package lazily is the exception."""
+    code = "import sys; before = {*sys.modules}; import warmup_course.cli, warmup_course.doctor\n"
+    code += "loaded = {name.partition('.')[0] for name in {*sys.modules} - before}\n"
+    code += "print(sorted(loaded - sys.stdlib_module_names))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert said == "['lazy_loader', 'warmup_course']\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,29 @@ def test_the_glossary_is_found_by_name_alone(shipped: Path):
 def test_a_folder_without_lessons_is_refused(tmp_path: Path):
     with pytest.raises(CommandError, match=r"no lessons in .*complete course folder"):
         find(tmp_path / "nowhere")
+
+
+def test_what_has_code_is_no_page(shipped: Path):
+    write_lesson(shipped / "glossary.ipynb")
+    assert lesson_files.find_with_code(shipped, ["3"]) == [shipped / "03_linear_warmup.ipynb"]
+    with pytest.raises(CommandError, match="LESSON must be a lesson; got 'glossary', a page without code"):
+        lesson_files.find_with_code(shipped, ["3", "glossary"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")
+def test_what_does_not_fit_the_disk_leaves_the_old_file_and_no_other(tmp_path: Path):
+    import resource
+
+    lesson_files.write(tmp_path / "page", "old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # stands for a full disk
+    try:
+        with pytest.raises(CommandError, match="page cannot be written: File too large"):
+            lesson_files.write(tmp_path / "page", "new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+    assert (tmp_path / "page").read_text() == "old"
 
 
 # ---- the learner's copies -------------------------------------------------------------------------------------------

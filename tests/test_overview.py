@@ -157,3 +157,18 @@ def test_the_command_overwrites_nothing_else(
     assert status not in (0, None)
     assert re.search("^warmup-course( class: error)?: ", capsys.readouterr().err, re.MULTILINE)
     assert Path("notes.txt").read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize("given", ["", ".", "..", "a**", "[", "folder"])
+def test_what_is_no_file_is_named(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["class", given]) == 2
+    assert capsys.readouterr().err.startswith(f"Skipped: {Path(given)} cannot be read (")
+
+
+def test_one_learner_is_in_the_page(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["class", str(files[0]), "--out", str(tmp_path / "class.html")]) == 0
+    assert capsys.readouterr().out == f"1 learner is in {tmp_path / 'class.html'}.\n"

@@ -52,7 +52,8 @@ def test_the_stability_lab_is_that_of_its_picture():
 
 
 @pytest.mark.parametrize(
-    ("in_clone", "told"), [(True, "pip install -e .[classroom]\n"), (False, ": pip install warmup_course[classroom]\n")]
+    ("in_clone", "told"),
+    [(True, 'pip install -e ".[classroom]"\n'), (False, ': pip install "warmup_course[classroom]"\n')],
 )
 def test_without_sphinx_it_says_what_to_install(
     in_clone: bool, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -4,10 +4,10 @@ import math
 import operator
 from collections.abc import Hashable, Iterable, Mapping
 from types import UnionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MOST = 2**53  # beyond it, floats skip whole numbers
 MOST_SEED = 2**63 - 1  # what torch's generators and an axis of int64 take
@@ -91,8 +91,10 @@ def elements(name: str, value: Any, what: str = "a list of values", *, least: in
     return found
 
 
-def array(name: str, value: Any, what: str = "a number or an array of them", kinds: str = "fiu") -> npt.NDArray[Any]:
+def array(name: str, value: Any, what: str = "a number or an array of them", kinds: str = "fiu") -> "npt.NDArray[Any]":
     """``value`` as an array of one of numpy's kinds; ValueError if it is none."""
+    import numpy as np  # here, so that doctor starts without it
+
     try:
         found = np.asarray(value)
     except (TypeError, ValueError):  # lists of unequal lengths

@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from glob import glob
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,13 @@ def make_parser() -> argparse.ArgumentParser:
     command = add(class_)
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what progress --csv wrote, one a learner")
     command.add_argument(
-        "--out", type=file, default=Path("class.html"), metavar="PAGE", help="where the page goes (class.html)"
+        "--out", type=file, default="class.html", metavar="PAGE", help="where the page goes (class.html)"
     )
 
     command = add(handout)
     command.add_argument("lessons", **several)
     command.add_argument("--answers", action="store_true", help="with what was measured, and the key")
-    command.add_argument("--out", type=folder, default=Path("handouts"), metavar="DIR", help="where (handouts/)")
+    command.add_argument("--out", type=folder, default="handouts", metavar="DIR", help="where (handouts/)")
 
     command = add(demo)
     command.add_argument("lab", nargs="?", metavar="LAB", help="its name; lists them if there is none")
@@ -122,10 +123,10 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = add(slides)
     command.add_argument("lessons", **several)
-    command.add_argument("--out", type=folder, default=Path("slides"), metavar="DIR", help="where (slides/)")
+    command.add_argument("--out", type=folder, default="slides", metavar="DIR", help="where (slides/)")
 
     command = add(site)
-    command.add_argument("--out", type=folder, default=Path("site"), metavar="DIR", help="where (site/)")
+    command.add_argument("--out", type=folder, default="site", metavar="DIR", help="where (site/)")
     command.add_argument(
         "--launch",
         type=address,
@@ -181,16 +182,17 @@ def port(text: str) -> int:
 
 def folder(text: str) -> Path:
     """A folder, which need not be there yet."""
-    if not text or (Path(text).exists() and not Path(text).is_dir()):
-        raise argparse.ArgumentTypeError(f"DIR must be a folder; got {text!r}")
+    if not text or (os.path.exists(text) and not os.path.isdir(text)):  # both False where one may not look
+        raise argparse.ArgumentTypeError(f"must be a folder; got {text!r}")
     return Path(text).resolve()
 
 
 def file(text: str) -> Path:
     """A file to be written, whose folder need not be there yet."""
     path = Path(text).resolve()
-    if not text or path.is_dir() or any(parent.exists() and not parent.is_dir() for parent in path.parents):
-        raise argparse.ArgumentTypeError(f"FILE must be a file in a folder; got {text!r}")
+    blocked = any(os.path.exists(parent) and not os.path.isdir(parent) for parent in path.parents)
+    if not text or os.path.isdir(path) or blocked:
+        raise argparse.ArgumentTypeError(f"must be a file in a folder; got {text!r}")
     return path
 
 
@@ -231,7 +233,7 @@ def lab(options: argparse.Namespace) -> int:
     loud = ["--log-level=ERROR", "--LabApp.log_level=ERROR"]
     command = options.server or [sys.executable, "-P", "-m", "jupyterlab", *loud]
     if not options.server:
-        print(f"JupyterLab starts in {workspace.name}/. Ctrl-C here ends it.", flush=True)
+        print(f"JupyterLab starts in {named(workspace)}/. Ctrl-C here ends it.", flush=True)
         command += ["--no-browser"] * options.no_browser
         if options.port is not None:
             command += [f"--port={options.port}"]
@@ -259,7 +261,7 @@ def restore(options: argparse.Namespace) -> int:
     [lesson] = lesson_files.find(LESSONS, [options.lesson])
     workspace = lesson_files.workspace(WORKSPACE)
     kept = lesson_files.restore(lesson, workspace)
-    print(f"{workspace.name}/{lesson.name} is fresh." + (f" Yours is kept as {kept.name}." if kept else ""))
+    print(f"{named(workspace)}/{lesson.name} is fresh." + (f" Yours is kept as {kept.name}." if kept else ""))
     return 0
 
 
@@ -343,7 +345,11 @@ def class_(options: argparse.Namespace) -> int:
     from warmup_course.classroom import overview
 
     # Not every shell replaces a pattern by what it stands for.
-    files = [file for given in options.files for file in sorted(given.parent.glob(given.name)) or [given]]
+    files = [
+        file
+        for given in options.files
+        for file in [given.parent / name for name in sorted(glob(given.name, root_dir=given.parent))] or [given]
+    ]
     learners, skipped = overview.merged(files)
     for file, why in skipped.items():
         print(f"Skipped: {file} {why}", file=sys.stderr)
@@ -352,7 +358,7 @@ def class_(options: argparse.Namespace) -> int:
     if options.out.exists() and overview.MARK not in options.out.read_text("utf-8", errors="replace"):
         raise CommandError(f"--out must be a new file, or an earlier page of this command; {options.out} is neither")
     lesson_files.write(options.out, overview.page(learners, skipped))
-    print(f"{len(learners)} learners are in {options.out}.")
+    print(f"{len(learners)} learners are in {options.out}." if len(learners) > 1 else f"1 learner is in {options.out}.")
     return 0
 
 
@@ -478,8 +484,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from warmup_course.authoring import reports
 
-    if options.out == LESSONS.resolve():
-        raise CommandError("--out must not be the folder of the lessons themselves; refresh is the command for that")
+    check_out(options.out)
     parameters = {name: parse_value(value) for name, value in options.parameters}
     lessons = lesson_files.find(LESSONS, options.lessons)
     at_once = min(options.jobs or cores(), len(lessons))
@@ -504,6 +509,18 @@ def run(options: argparse.Namespace) -> int:
     passed = sum(not execution.failed for execution in found)
     print(f"{passed} of {len(lessons)} lessons passed, {reports.counted(found)}. Executed copies: {options.out}")
     return 0 if passed == len(lessons) else 1
+
+
+def check_out(folder: Path) -> None:
+    """CommandError for a folder whose lessons an executed one must not replace."""
+    if folder == LESSONS.resolve():
+        raise CommandError("--out must not be the folder of the lessons themselves; refresh is the command for that")
+    try:
+        usual, chosen = WORKSPACE.resolve(), lesson_files.chosen(WORKSPACE).resolve()
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if folder in (usual, chosen) or os.path.exists(folder / lesson_files.RECORD):
+        raise CommandError(f"--out must not be a folder of your copies, which stay as you left them; got {folder}")
 
 
 def refresh(options: argparse.Namespace) -> int:
@@ -577,7 +594,7 @@ def test(options: argparse.Namespace) -> int:
       warmup-course test 03
     """
     if options.lesson:
-        chosen = checks.of_lesson(*lesson_files.find(LESSONS, [options.lesson]))
+        chosen = checks.of_lesson(*lesson_files.find_with_code(LESSONS, [options.lesson]))
     elif options.slow:
         chosen = checks.slow()
     else:
@@ -606,7 +623,7 @@ def evidence(options: argparse.Namespace) -> int:
     from warmup_course.authoring.evidence import FIRST_SEED, measure_all, update
 
     os.environ.update(ONE_CORE | {variables.DEVICE: "cpu", "MPLBACKEND": "Agg"})
-    lessons, kept = lesson_files.find(LESSONS, options.lessons), ROOT / "executed" / "evidence"
+    lessons, kept = lesson_files.find_with_code(LESSONS, options.lessons), ROOT / "executed" / "evidence"
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     with checking():
         for _ in tqdm(measure_all(lessons, seeds, kept, cores()), total=len(lessons) * len(seeds)):
@@ -634,6 +651,11 @@ def bench(options: argparse.Namespace) -> int:
     names = scripts if options.name is None else [options.name]
     # Of a script that was killed it is the signal's number, below 0.
     return max(abs(subprocess.run([sys.executable, scripts[name]]).returncode) for name in names)
+
+
+def named(workspace: Path) -> str:
+    """How the learner finds the folder: the usual one by its name."""
+    return workspace.name if workspace == WORKSPACE else str(workspace)
 
 
 def hand_over(command: list[str], folder: Path) -> int:

@@ -68,7 +68,8 @@ def python() -> Finding:
 
     here, (supported, _) = platform.python_version(), requirements()
     if not SpecifierSet(supported).contains(here, prereleases=True):
-        mend = "start the course with one of these, as in: python3.12 start.py lab"
+        another = "py -3.12" if sys.platform == "win32" else "python3.12"
+        mend = f"start the course with one of these, as in: {another} start.py lab"
         return Finding(False, f"this is Python {here}, and the course needs {supported}", mend)
     return Finding(True, f"Python {here}: {sys.executable}")
 
@@ -79,15 +80,21 @@ def packages() -> Finding:
 
     needed = [Requirement(text) for text in requirements()[1]]
     needed = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
-    wrong = {}
+    wrong, options = {}, []
     for one in needed:
         try:
-            if not one.specifier.contains(version(one.name), prereleases=True):
-                wrong[f"{one.name}{one.specifier}"] = f"{one.name} is {version(one.name)}"
+            found = version(one.name)
         except PackageNotFoundError:
             wrong[f"{one.name}{one.specifier}"] = f"{one.name} is missing"
+            continue
+        if not found:  # the file that names it is gone
+            wrong[f"{one.name}{one.specifier}"] = f"{one.name} is damaged"
+            options = ["--force-reinstall"]
+        elif not one.specifier.contains(found, prereleases=True):
+            wrong[f"{one.name}{one.specifier}"] = f"{one.name} is {found}"
     if wrong:
-        return Finding(False, f"the course needs {', '.join(wrong)}; {', '.join(wrong.values())}", pip(*wrong))
+        mend = pip(*options, *wrong)
+        return Finding(False, f"the course needs {', '.join(wrong)}; {', '.join(wrong.values())}", mend)
     return Finding(True, f"the {len(needed)} packages that the course needs, in versions that it knows")
 
 
@@ -245,5 +252,5 @@ def requirements() -> tuple[str, list[str]]:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest around it that is there: to look makes none."""
-    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    """The folder, or the nearest around it that is there: to look makes none. Itself, where its drive is not there."""
+    return next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)

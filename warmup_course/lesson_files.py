@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -31,8 +32,9 @@ class CommandError(Exception):
 
 def for_teachers(what: str, command: str) -> CommandError:
     """What to say where the packages that only teachers need are not installed."""
-    in_clone = f"python3 start.py {command}, or pip install -e .[classroom]"
-    return CommandError(f"{what}: {in_clone if IN_CLONE else 'pip install warmup_course[classroom]'}")
+    in_clone = f'python3 start.py {command}, or pip install -e ".[classroom]"'
+    in_wheel = 'pip install "warmup_course[classroom]"'
+    return CommandError(f"{what}: {in_clone if IN_CLONE else in_wheel}")
 
 
 def pages(folder: Path) -> list[Path]:
@@ -65,6 +67,15 @@ def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     return sorted(found) if names else lessons
 
 
+def find_with_code(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """As find, and a CommandError for a page beside the lessons too: there is nothing to execute."""
+    lessons = find(folder, names)
+    for lesson in lessons:
+        if lesson.name in (GLOSSARY, EVIDENCE_PAGE):
+            raise CommandError(f"LESSON must be a lesson; got {lesson.stem!r}, a page without code")
+    return lessons
+
+
 def read(lesson: Path) -> Notebook:
     """A notebook's content.
 
@@ -94,6 +105,8 @@ def write(path: Path, text: str) -> None:
         draft.write_text(text, "utf-8", newline="\n")
         draft.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise CommandError(f"{path} cannot be written: {error.strerror}") from error
 
 

@@ -32,7 +32,7 @@ from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is missing: pip install -e .[test]"),
+    pytest.mark.skipif(find_spec("playwright") is None, reason='playwright is missing: pip install -e ".[test]"'),
     pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium"),
 ]
 

@@ -21,7 +21,7 @@ from warmup_course.classroom.quiz import KINDS, load
 from warmup_course.lesson_files import find, read
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is missing: pip install -e .[test]"),
+    pytest.mark.skipif(find_spec("playwright") is None, reason='playwright is missing: pip install -e ".[test]"'),
     pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium"),
     pytest.mark.process,
     pytest.mark.slow,

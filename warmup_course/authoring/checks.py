@@ -23,7 +23,7 @@ def usual(lessons: Sequence[Path], fast: bool) -> Checks:
     checks: Checks = {
         "ruff check": (["ruff", "check", "."], "cpu"),
         "ruff format": (["ruff", "format", "--check", "."], "cpu"),
-        "mypy": (["mypy"], "cpu"),
+        "mypy": (["mypy", "-n", str(cores())], "cpu"),
     }
     if fast:
         return checks | {"unit tests": without_browser("not process and not slow")}
@@ -78,7 +78,8 @@ def run(checks: Checks, root: Path, junit: Path | None) -> list[str]:
     """
     tools = ("pytest", "nbval", "xdist", "pytest_rerunfailures", "ruff", "mypy")
     if missing := [name for name in tools if find_spec(name) is None]:
-        raise CommandError(f"the checks need {', '.join(missing)}: python3 start.py test, or pip install -e .[test]")
+        install = 'python3 start.py test, or pip install -e ".[test]"'
+        raise CommandError(f"the checks need {', '.join(missing)}: {install}")
     failed = []
     for name, (command, device) in checks.items():
         print(f"\n=== {name}", flush=True)

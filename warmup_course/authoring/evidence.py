@@ -157,10 +157,11 @@ def fingerprint(lesson: Path) -> str:
 def measure_all(lessons: Sequence[Path], seeds: Iterable[int], kept: Path, at_once: int) -> Iterator[tuple[Path, int]]:
     """Measure each lesson at each seed, ``at_once`` at a time; yields each as it is kept in the folder ``kept``.
 
-    Those that are kept already are not measured again.
+    Those that are kept already are not measured again, unless they ended with an error.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    missing = [(lesson, seed) for seed in seeds for lesson in lessons if load(lesson, seed, kept) is None]
+    tasks = [(lesson, seed) for seed in seeds for lesson in lessons]
+    missing = [task for task in tasks if (run := load(*task, kept)) is None or run.error]
     # A server that has imported torch once and forks: a fresh process for each lesson, without its seconds of imports.
     context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
     if sys.platform != "win32":
@@ -282,6 +283,8 @@ def _held(rows: Sequence[Evidence]) -> str:
 def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Path) -> list[str]:
     """Put what was measured of these lessons into the table, its page and their last cells.
 
+    A lesson that comes to no claim at any seed keeps what was measured of it before.
+
     Args:
         lessons, seeds: what measure_all has measured.
         kept: the folder that it keeps them in.
@@ -295,10 +298,13 @@ def update(lessons: Sequence[Path], seeds: Sequence[int], kept: Path, table: Pat
     for lesson in lessons:
         runs = [(seed, load(lesson, seed, kept)) for seed in seeds]
         failures += [f"{lesson.stem}, seed {seed}: {run.error}" for seed, run in runs if run and run.error]
-        rows[lesson.stem] = evidence(lesson.stem, [run for _, run in runs if run])
+        found = evidence(lesson.stem, [run for _, run in runs if run])
+        if not found:
+            continue
+        rows[lesson.stem] = found
         notebook = read(lesson)
         others = [cell for cell in notebook["cells"] if cell.get("id") != "evidence"]
-        notebook["cells"] = [*others, _text_cell(last_line(rows[lesson.stem]))]
+        notebook["cells"] = [*others, _text_cell(last_line(found))]
         write(lesson, as_text(notebook))
     ordered = [row for lesson in sorted(rows) for row in rows[lesson]]
     write_csv(ordered, table)

@@ -12,8 +12,6 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter, sleep
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from warmup_course import variables
 from warmup_course.authoring import claims
 from warmup_course.authoring.claims import Claim
@@ -132,6 +130,8 @@ def _check_room(lessons: Sequence[Path], out: Path) -> None:
 @contextmanager
 def _alone_in(out: Path | None) -> Iterator[None]:
     """CommandError if another run is writing into the folder: the lessons of two would end up mixed."""
+    from filelock import FileLock, Timeout  # here, so that doctor starts without it
+
     lock = out and FileLock(out / ".running", blocking=False)
     try:
         with lock or nullcontext():

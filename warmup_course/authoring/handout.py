@@ -6,6 +6,7 @@ The pages are made from the lesson as stored. They are HTML, and PDF where there
 import math
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -71,26 +72,30 @@ def handout(lesson: Path, answers: bool = False) -> str:
 
 
 def write_handout(lesson: Path, folder: Path, answers: bool = False) -> Path:
-    """Write the pages into ``folder``, as PDF if there is a Chromium, else as HTML; the new file."""
-    name = f"{lesson.stem}{'_answers' if answers else ''}"
+    """Write the pages into ``folder``, as PDF if there is a Chromium that prints them, else as HTML; the new file."""
+    page = folder / f"{lesson.stem}{'_answers' if answers else ''}.html"
     text, browser = handout(lesson, answers), find_chromium()
-    page = folder / f"{name}.html"
-    if browser is None:
-        write(page, text)
-        return page
-    page = page.with_suffix(".pdf")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as scratch:  # where a Chromium that is a snap may read and write
-            source, printed = Path(scratch) / "page.html", Path(scratch) / "page.pdf"
-            source.write_text(text, "utf-8")
-            options = ["--headless", *FLAGS, f"--user-data-dir={scratch}/profile", "--no-pdf-header-footer"]
-            command = [browser, *options, f"--print-to-pdf={printed}", source.as_uri()]
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
-            page.write_bytes(printed.read_bytes())
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CommandError(f"{page} cannot be written: {error}") from error
+    if browser is not None:
+        try:
+            return _printed(text, page.with_suffix(".pdf"), browser)
+        except (OSError, subprocess.SubprocessError) as error:
+            said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()
+            why = said.splitlines()[-1] if said else error
+            print(f"{browser} prints no PDF ({why}): any browser prints the page", file=sys.stderr)
+    write(page, text)
     return page
+
+
+def _printed(text: str, page: Path, browser: str) -> Path:
+    """Let a Chromium print the pages into the file ``page``; that file."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=page.parent) as scratch:  # where a Chromium that is a snap may read and write
+        source, printed = Path(scratch) / "page.html", Path(scratch) / "page.pdf"
+        source.write_text(text, "utf-8")
+        options = ["--headless", *FLAGS, f"--user-data-dir={scratch}/profile", "--no-pdf-header-footer"]
+        command = [browser, *options, f"--print-to-pdf={printed}", source.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        return printed.replace(page)
 
 
 # What is asked, the choices (is it right?), and what follows them; None is a line to write on.
@@ -172,12 +177,3 @@ def _figures(notebook: Notebook, answers: bool) -> str:
         for png, alt in chosen
     )
     return f'<div class="figures">{boxes}</div>'
-
-
-def shown(cell: dict[str, Any]) -> str:
-    """What a cell shows to a reader without a kernel: Markdown."""
-    return "\n".join(
-        "".join(output["data"].get("text/markdown") or output["data"].get("text/plain", ""))
-        for output in cell.get("outputs", [])
-        if "data" in output
-    )

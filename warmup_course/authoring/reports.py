@@ -165,7 +165,8 @@ def page(
         path: of the page.
     """
     failed = sum(ended.failed for ended in executions)
-    title = f"{len(executions)} lessons, {failed} failed" if failed else f"{len(executions)} lessons, all passed"
+    lessons = f"{len(executions)} lesson{'s' * (len(executions) != 1)}"
+    title = f"{lessons}, {failed} failed" if failed else f"{lessons}, all passed"
     listed = "; ".join(f"{name} {value}" for name, value in facts(parameters).items())
     parts = [
         f"<h1>{title}</h1><p>{counted(executions)}.</p>",

@@ -11,8 +11,9 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from string import ascii_uppercase
+from typing import Any
 
-from warmup_course.authoring.handout import predictions, shown
+from warmup_course.authoring.handout import predictions
 from warmup_course.authoring.normal_form import PNG, SUBJECT
 from warmup_course.classroom.cards import html_of
 from warmup_course.lesson_files import for_teachers, read, write
@@ -77,7 +78,7 @@ def slides_of(lesson: Path) -> list[Slide]:
                     made += [Slide(_html(block)) for block in others if block.startswith(">")]
         elif "predict(" in source:
             for ask, choices, measured in answers:
-                if ask in shown(cell):
+                if ask in _shown(cell):
                     offered = "".join(f"<li>{_html(text)}</li>" for _, text in choices)
                     right = "".join(letter for letter, (so, _) in zip(ascii_uppercase, choices, strict=False) if so)
                     asked = f"{_head(heading)}{_html(ask)}<ol>{offered}</ol>"
@@ -109,6 +110,15 @@ def write_slides(lesson: Path, folder: Path) -> Path:
         f"<script>{script}</script><script>Reveal.initialize({{{settings}}});</script></body></html>\n",
     )
     return page
+
+
+def _shown(cell: dict[str, Any]) -> str:
+    """What a cell shows to a reader without a kernel: Markdown."""
+    return "\n".join(
+        "".join(output["data"].get("text/markdown") or output["data"].get("text/plain", ""))
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
 
 
 def _head(heading: str, level: int = 2) -> str:
