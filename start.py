@@ -36,7 +36,8 @@ if not OLDEST <= sys.version_info[:2] <= NEWEST:
         "start.py: the course needs Python {}.{} to {}.{}, and this is Python {}.{} ({}).\n".format(
             *OLDEST + NEWEST + sys.version_info[:2] + (sys.executable,)
         )
-        + "Install one of these, from python.org or your package manager, and start with it: python3.12 start.py lab"
+        + "Install one of these, from python.org or your package manager, and start with it: "
+        + "{} start.py lab".format("py -3.12" if sys.platform == "win32" else "python3.12")
     )
 
 import contextlib
@@ -59,9 +60,13 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-# What is installed, see goal_for(). Written when all of it is, and only then.
+# What is installed, see goal_for(). An update that did not end has UNFINISHED for its requirements; an installation
+# from scratch that did not end has left no stamp, and .venv is made anew.
 STAMP = VENV / "installed.json"
+UNFINISHED = "unfinished"
 LOG = ROOT / "install.log"
+HERE = "{}.{}".format(*sys.version_info[:2])
+SUPPORTED = [f"3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
 QUIET = ["--disable-pip-version-check", "--no-input"]
 COMMANDS = re.findall(r"^    python3 start\.py (\w+)", __doc__ or "", re.MULTILINE)
 
@@ -92,6 +97,8 @@ def main(arguments: list[str]) -> int:
             return bundle(command[1:], torch, lock)
     for_teachers = dict.fromkeys(("demo", "slides", "site", "handout", "class"), "[classroom]")
     extra = {"test": "[test]", **for_teachers}.get(command[0], "")
+    if any(word in asks for word in command):
+        extra = ""  # to be read, a command's help needs nothing of it
     if not is_ready(goal_for(torch, extra)):
         with only_one_installation() as lock:
             goal = goal_for(torch, extra)  # another one may have ended just now
@@ -148,15 +155,25 @@ def goal_for(torch: str | None, extra: str) -> dict[str, Any]:
     installed = read_stamp()
     return {
         "folder": str(VENV),  # a virtual environment works only where it was made
-        "python": "{}.{}".format(*sys.version_info[:2]),
+        "python": python_of_venv(),  # whichever one starts this file
         "torch": torch or installed.get("torch", "default"),
         "extra": max(extra, installed.get("extra", ""), key=EXTRAS.index),
         "requirements": hashlib.sha256(read("pyproject.toml") + read("constraints.txt")).hexdigest(),
     }
 
 
+def python_of_venv() -> str:
+    """The version of .venv's Python, "" if it has none of use. It is asked: a system's upgrade may have changed it."""
+    ask = [str(PYTHON), "-I", "-S", "-c", "import sys; print('{}.{}'.format(*sys.version_info[:2]))"]
+    try:
+        said = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+    except OSError:
+        return ""
+    return said if said in SUPPORTED else ""
+
+
 def is_ready(goal: dict[str, Any]) -> bool:
-    return PYTHON.exists() and read_stamp() == goal
+    return read_stamp() == goal
 
 
 def read_stamp() -> dict[str, Any]:
@@ -165,6 +182,12 @@ def read_stamp() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return stamp if isinstance(stamp, dict) else {}
+
+
+def write_stamp(stamp: dict[str, Any]) -> None:
+    new = STAMP.with_suffix(".new")  # a full disk leaves the old one as it was
+    new.write_text(json.dumps(stamp, indent=1), "utf-8")
+    new.replace(STAMP)
 
 
 def read(name: str) -> bytes:
@@ -209,20 +232,27 @@ def install(goal: dict[str, Any], lock: Lock, wheels: str | None) -> None:
     # pip can add packages to a sound .venv and change their versions; in any other case .venv is made anew.
     begin_log()
     installed = read_stamp()
-    sound = PYTHON.exists() and all(installed.get(key) == goal[key] for key in ("folder", "python", "torch"))
+    sound = all(installed.get(key) == goal[key] for key in ("folder", "python", "torch"))
     if sound:
         print("Bringing .venv up to date:")
-        STAMP.unlink()  # whatever stops what follows, the next start sees it
+        write_stamp({**installed, "requirements": UNFINISHED})  # whatever stops what follows, the next start sees it
     else:
         check_machine(GIGABYTES[goal["torch"]])
         STAMP.unlink(missing_ok=True)
         print("Setting up, this once:" if not VENV.exists() else "Making .venv anew, what is there is of no use here:")
         run("virtual environment", [sys.executable, "-m", "venv", "--clear", str(VENV)], lock)
+        goal = {**goal, "python": HERE}
 
     offline = ["--no-index", "--find-links", str(Path(wheels).resolve())] if wheels else []
     pip = [str(PYTHON), "-m", "pip", "install", *QUIET, *offline]
-    install_with(pip, f".{goal['extra']}", "default" if wheels else goal["torch"], lock, ["--editable"])
-    STAMP.write_text(json.dumps(goal, indent=1), "utf-8")
+    try:
+        install_with(pip, f".{goal['extra']}", "default" if wheels else goal["torch"], lock, ["--editable"])
+    except BaseException:
+        # pip says so once all is downloaded, before it changes anything.
+        if sound and "Installing collected packages" not in LOG.read_text("utf-8", "replace"):
+            write_stamp(installed)
+        raise
+    write_stamp(goal)
 
 
 def install_with(pip: list[str], course: str, torch: str, lock: Lock, more: list[str]) -> None:
@@ -241,7 +271,7 @@ def check_machine(gigabytes: float) -> None:
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         fail(
             f"this Python ({sys.executable}) lacks venv or ensurepip, which make virtual environments.",
-            "On Debian and Ubuntu: sudo apt install python{}.{}-venv".format(*sys.version_info[:2]),
+            f"On Debian and Ubuntu: sudo apt install python{HERE}-venv",
             "Elsewhere, a Python from python.org has them.",
         )
     free = shutil.disk_usage(ROOT).free / 1e9
@@ -269,7 +299,7 @@ def run(what: str, command: list[str], lock: Lock) -> None:
         except KeyboardInterrupt:  # the step gets it too
             process.wait()
             print()
-            fail("stopped. The same command goes on from here.")
+            raise
         log.seek(start)
         said = log.read()
     if process.returncode:
@@ -302,7 +332,7 @@ def explain(what: str, said: str) -> list[str]:
     # Our ranges and pins agree, so where pip sees a conflict with a pin, that version is not to be had.
     missing = find(r"no matching distribution found for (\S+)") or find(r"\(constraint\) (\S+==\S+)")
     if missing:
-        machine = "Python {}.{} on {}".format(*sys.version_info[:2], sysconfig.get_platform())
+        machine = f"Python {HERE} on {sysconfig.get_platform()}"
         return [
             f"the package index ({index}) has no {missing} for this machine ({machine}).",
             "PyTorch needs a 64-bit Python, and has no builds for Macs with an Intel processor.",
@@ -355,5 +385,9 @@ def fail(*lines: str, status: int = 1) -> NoReturn:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        fail("stopped. The same command goes on from here.")
     except OSError as error:
-        fail(str(error))
+        ours = isinstance(error, PermissionError) and os.name == "posix" and str(error.filename).startswith(str(ROOT))
+        own = f"Make the course's folder your own, as with: sudo chown -R \"$USER\" '{ROOT}'"
+        fail(str(error), *([own] if ours else []))

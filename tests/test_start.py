@@ -39,9 +39,9 @@ if __name__ == "__main__":
     "pip.py": """
 import os, sys, time
 print(*sys.argv[1:], file=open("options.txt", "a"))
+print(os.environ.get("PIP_SAYS", ""), flush=True)
 print("pip", *[word for word in sys.argv[1:] if word[0] != "-"], file=open("asked.txt", "a"), flush=True)
 time.sleep(float(os.environ.get("PIP_TAKES", 0)))
-print(os.environ.get("PIP_SAYS", ""))
 sys.exit("PIP_SAYS" in os.environ)
 """,
     "warmup_course/cli.py": """
@@ -55,6 +55,7 @@ sys.exit(7)
 VENV, TORCH, COURSE = "venv", "pip install torch==2.13.0", "pip install constraints.txt ."
 FREE = "import shutil; shutil.disk_usage = lambda path: shutil._ntuple_diskusage(9, 9, {})"
 COURSE_WITH_TESTS = "pip install constraints.txt .[test]"
+NO_NETWORK = "WARNING: Retrying after connection broken by NewConnectionError"
 
 
 class Course:
@@ -175,6 +176,31 @@ def test_damaged_stamp_or_another_python_is_made_anew(course: Course):
         assert course.asked() == [VENV, TORCH, COURSE]
 
 
+OTHER = (3, 13, 0) if sys.version_info[:2] == (3, 12) else (3, 12, 0)
+
+
+def test_another_supported_python_starts_what_is_installed(course: Course):
+    course.start("lab")
+    course.asked()
+    (course.folder / "stand_ins/sitecustomize.py").write_text(f"import sys; sys.version_info = {OTHER}")
+    assert course.start("lab")[1] == "handed over: ['lab']\n"
+    assert "handed over" in course.start("site")[1]
+    assert course.asked() == [TORCH, f"{COURSE}[classroom]"]
+    # Made anew, .venv is of the Python that makes it.
+    assert "anew" in course.start("--torch", "cpu", "lab")[1]
+    assert json.loads((course.folder / ".venv/installed.json").read_text())["python"] == "{}.{}".format(*OTHER)
+
+
+def test_a_python_exchanged_beneath_the_environment_is_noticed(course: Course):
+    """A system's upgrade leaves /usr/bin/python3 in its place, with none of the packages."""
+    course.start("lab")
+    stamp = course.folder / ".venv/installed.json"
+    stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"python": "{}.{}".format(*OTHER)}))
+    course.asked()
+    assert "anew" in course.start("lab")[1]
+    assert course.asked() == [VENV, TORCH, COURSE]
+
+
 def test_killed_installation_is_waited_for_and_repaired(course: Course):
     process = course.popen("lab", PIP_TAKES="2")
     course.wait_for(TORCH)
@@ -196,6 +222,84 @@ def test_interrupted_installation_says_so_and_is_repaired(course: Course):
     course.asked()
     course.start("lab")
     assert course.asked() == [VENV, TORCH, COURSE]
+
+
+@pytest.mark.parametrize("teachers", ["slides", "test"])
+def test_without_a_network_what_was_installed_still_starts(course: Course, teachers: str):
+    course.start("lab")
+    course.asked()
+    status, said = course.start(teachers, PIP_SAYS=NO_NETWORK)
+    assert (status, course.asked()) == (1, [TORCH])
+    assert "the package index cannot be reached" in said
+    assert course.start("lab") == (7, "handed over: ['lab']\n")
+    assert course.asked() == []
+    assert "handed over" in course.start(teachers)[1]
+    assert VENV not in course.asked()
+
+
+def test_an_update_stopped_before_it_changed_anything_changes_nothing(course: Course):
+    course.start("lab")
+    course.asked()
+    process = course.popen("slides", PIP_TAKES="30")
+    course.wait_for(TORCH)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert said.endswith("start.py: stopped. The same command goes on from here.\n")
+    course.asked()
+    assert course.start("lab") == (7, "handed over: ['lab']\n")
+    assert course.asked() == []
+
+
+@pytest.mark.parametrize("how", ["fails", "is interrupted", "is killed"])
+def test_an_unfinished_update_is_finished_in_the_same_environment(course: Course, how: str):
+    course.start("--torch", "cpu", "site")
+    course.asked()
+    begun = {"PIP_SAYS": "Installing collected packages: pytest\nERROR: out of luck"}
+    if how == "fails":
+        course.start("test", **begun)
+    else:
+        process = course.popen("test", PIP_TAKES="2", **begun)
+        course.wait_for("torch==2.13.0")
+        if how == "is killed":
+            process.kill()  # and pip lives on
+        else:
+            os.killpg(process.pid, signal.SIGINT)
+        process.communicate()
+    course.asked()
+    assert "handed over: ['lab']" in course.start("lab")[1]
+    asked = [f"pip install https://download.pytorch.org/whl/cpu {TORCH.split()[-1]}", f"{COURSE}[classroom]"]
+    assert course.asked() == asked
+    assert course.start("site")[1] == "handed over: ['site']\n"
+
+
+def test_a_full_disk_leaves_the_environment_as_it_was(course: Course):
+    course.start("lab")
+    course.asked()
+    full = "import pathlib\nwrite = pathlib.Path.write_text\ndef write_text(path, text, *more):\n"
+    full += "    write(path, '', *more)\n    if text: raise OSError(28, 'No space left on device')\n"
+    (course.folder / "stand_ins/sitecustomize.py").write_text(f"{full}pathlib.Path.write_text = write_text\n")
+    assert course.start("site") == (1, "Bringing .venv up to date:\nstart.py: [Errno 28] No space left on device\n")
+    assert course.start("lab")[1] == "handed over: ['lab']\n"
+
+
+def test_an_interrupted_wait_for_another_installation_ends_in_one_line(course: Course):
+    first = course.popen("lab", PIP_TAKES="3")
+    course.wait_for(TORCH)
+    waits = course.popen("lab", PYTHONUNBUFFERED="1")
+    assert waits.stdout is not None
+    assert "Another installation is under way" in waits.stdout.readline()
+    waits.send_signal(signal.SIGINT)
+    assert waits.communicate()[0] == "start.py: stopped. The same command goes on from here.\n"
+    assert (waits.returncode, "handed over" in first.communicate()[0]) == (1, True)
+
+
+def test_a_file_of_another_user_is_named_with_what_to_do(course: Course):
+    course.start("lab")
+    roots = "import pathlib\ndef write_text(path, *_):\n    raise PermissionError(13, 'Permission denied', str(path))\n"
+    (course.folder / "stand_ins/sitecustomize.py").write_text(f"{roots}pathlib.Path.write_text = write_text\n")
+    told = f"start.py: [Errno 13] Permission denied: '{course.folder / 'install.log'}'\n"
+    told += f"Make the course's folder your own, as with: sudo chown -R \"$USER\" '{course.folder}'\n"
+    assert course.start("site") == (1, told)
 
 
 def test_two_starts_at_once_install_once(course: Course):
@@ -308,6 +412,9 @@ def test_the_real_pip_bundles_and_installs_without_an_index(tmp_path: Path):
     shutil.rmtree(index)
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
     for command in ("lab", "site"):
+        if command == "site":  # ... fails where neither index nor wheels are to be had, and breaks nothing
+            assert "index cannot be reached" in course.start(command, PIP_RETRIES="1", **nowhere)[1]
+            assert course.start("lab") == (0, "handed over: ['lab']\n")
         _, said = course.start("--wheels", str(wheels), command, **nowhere)
         assert f"handed over: ['{command}']" in said, (course.folder / "install.log").read_text("utf-8")
         installed = subprocess.run([course.folder / ".venv/bin/python", "-c", "import sphinx"], capture_output=True)
@@ -366,6 +473,8 @@ def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_sa
     ("machine", "told"),
     [
         ("import sys; sys.version_info = (3, 8, 18)", "needs Python 3.11 to 3.13, and this is Python 3.8"),
+        ("import sys; sys.version_info = (3, 8, 18)", "and start with it: python3.12 start.py lab\n"),
+        ("import sys; sys.version_info = 3, 8; sys.platform = 'win32'", "and start with it: py -3.12 start.py lab\n"),
         ("import sys; sys.version_info = (3, 14, 0)", "needs Python 3.11 to 3.13, and this is Python 3.14"),
         ("import sys; sys.modules['ensurepip'] = None", "sudo apt install python3."),
         (f"import sys; sys.platform = 'darwin'; {FREE.format(5e8)}", "Make 1.5 GB free"),
@@ -452,6 +561,14 @@ def test_help_lists_every_command_and_installs_nothing(course: Course, arguments
     assert (status, course.asked()) == (0, [])
     commands = re.findall(r"^    (\w+)(?:  |$)", make_parser().format_help(), re.MULTILINE)
     assert set(re.findall(r"^    python3 start\.py (\w+)", said, re.MULTILINE)) == {*commands, "bundle"}
+
+
+@pytest.mark.parametrize("line", ["slides --help", "test -h", "class --help"])
+def test_help_of_a_command_brings_nothing_that_only_the_command_needs(course: Course, line: str):
+    course.start("lab")
+    course.asked()
+    assert course.start(*line.split()) == (7, f"handed over: {line.split()}\n")
+    assert course.asked() == []
 
 
 def test_old_pythons_can_read_it():
