@@ -54,7 +54,7 @@ SliderLab(lambda figure, lr: None, lr=widgets.FloatSlider(0.5, description="lear
 @pytest.mark.process
 def test_every_figure_says_what_it_shows(tmp_path: Path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWN)])
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=120, iopub_timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     stored = nbformat.reads(lesson_files.as_text(normal_form.normalise(json.loads(nbformat.writes(notebook)))), 4)
     outputs = [output for output in stored.cells[0].outputs if "image/png" in output.get("data", {})]
     alts = [output.metadata["image/png"]["alt"] for output in outputs]

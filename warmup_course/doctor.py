@@ -87,6 +87,8 @@ def packages() -> Finding:
         except PackageNotFoundError:
             wrong[f"{one.name}{one.specifier}"] = f"{one.name} is missing"
             continue
+        except FileNotFoundError:  # says importlib_metadata, which some packages put before the standard library's
+            found = ""
         if not found:  # the file that names it is gone
             wrong[f"{one.name}{one.specifier}"] = f"{one.name} is damaged"
             options = ["--force-reinstall"]
