@@ -1,6 +1,8 @@
 """One thread for each test process: small tensors gain nothing from more, and several processes may run at once."""
 
+import os
 import signal
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -17,8 +19,14 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True, scope="session")
 def no_learners_answers(tmp_path_factory: pytest.TempPathFactory):
     """Tests, and the processes that they start, never touch the answers of the person who runs them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WARMUP_COURSE_HOME", str(tmp_path_factory.mktemp("home")))
+    with patch.dict(os.environ, WARMUP_COURSE_HOME=str(tmp_path_factory.mktemp("home"))):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def same_environment():
+    """What a command, called here, sets for the process that ends with it, is gone before the next test."""
+    with patch.dict(os.environ):
         yield
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cycler import cycler
 from IPython import get_ipython
 from matplotlib.axes import Axes
+from matplotlib.backends.registry import backend_registry
 from matplotlib.figure import Figure
 
 from warmup_course.arguments import array, elements, instance, real_number, refused, text, whole_number
@@ -45,6 +46,10 @@ FIRST_STEPS = 20
 
 def use_course_style() -> None:
     """Large type, few colours, no clutter: readable from the back of a room."""
+    shell = get_ipython()
+    if hasattr(shell, "kernel") and plt.get_backend().lower() in backend_registry.list_builtin():
+        # The environment says MPLBACKEND=Agg or the like, as many servers' does: no figure would be seen.
+        shell.enable_matplotlib("inline")
     plt.rcParams.update(
         {
             "figure.figsize": FIGSIZE,
@@ -61,7 +66,7 @@ def use_course_style() -> None:
             "legend.frameon": False,
         }
     )
-    if (shell := get_ipython()) is not None:
+    if shell is not None:
         # Beside each figure that a cell shows, for readers who do not see it; the picture itself is made as ever.
         formatter = shell.display_formatter.mimebundle_formatter
         formatter.for_type(Figure, lambda figure: ({}, {"image/png": {"alt": alt_text(figure)}}))
