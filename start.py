@@ -383,6 +383,9 @@ def fail(*lines: str, status: int = 1) -> NoReturn:
 
 
 if __name__ == "__main__":
+    # Their packages are another Python's. pip would take them for those of .venv, and kernels would find them first.
+    for name in ("PYTHONPATH", "PYTHONHOME"):
+        os.environ.pop(name, None)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are made with symbolic links"),
 ]
 
-# Found before the real modules, because they are on PYTHONPATH. Each writes down what it was asked to do.
+# Found before the real modules, because they are on the PYTHONPATH of start.py, in the folder where it starts others,
+# and on that of the Python that they make. Each writes down what it was asked to do.
 STAND_INS = {
     "venv.py": """
 import pathlib, shutil, sys
@@ -34,7 +35,10 @@ if __name__ == "__main__":
     folder = pathlib.Path(sys.argv[-1])
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "bin").mkdir(parents=True)
-    (folder / "bin/python").symlink_to(sys.executable)
+    python = folder / "bin/python"
+    first = "${PYTHONPATH:+$PYTHONPATH:}" + str(pathlib.Path("stand_ins").resolve())
+    python.write_text(f'#!/bin/sh\\nPYTHONPATH="{first}" exec {sys.executable} "$@"\\n')
+    python.chmod(0o755)
 """,
     "pip.py": """
 import os, sys, time
@@ -67,6 +71,7 @@ class Course:
             path = folder / "stand_ins" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+        shutil.copy(folder / "stand_ins/venv.py", folder)
         (folder / "start.py").write_bytes(SCRIPT.read_bytes())
         (folder / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools>=77", "wheel"]\n')
         (folder / "constraints.txt").write_text("numpy==2.4.6\ntorch==2.13.0\n")
@@ -396,6 +401,7 @@ def test_the_real_pip_bundles_and_installs_without_an_index(tmp_path: Path):
     (tmp_path / "the course").mkdir()
     course = Course(tmp_path / "the course")
     shutil.rmtree(course.folder / "stand_ins")
+    (course.folder / "venv.py").unlink()
     (course.folder / "backend.py").write_text(BACKEND)
     project = '[build-system]\nrequires = ["tool"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     (course.folder / "pyproject.toml").write_text(project)
@@ -545,6 +551,15 @@ def test_what_lies_in_the_current_folder_is_not_imported(course: Course, tmp_pat
         text=True,
     )
     assert said.stdout == "handed over: ['lab']\n"
+
+
+def test_packages_of_another_python_are_not_imported(course: Course, tmp_path: Path):
+    """As a cluster's modules put them on PYTHONPATH."""
+    for name in ("pip", "warmup_course"):
+        (tmp_path / f"another/{name}").mkdir(parents=True)
+        (tmp_path / f"another/{name}/__init__.py").write_text("raise SystemExit('not ours')")
+    code, said = course.start("lab", PYTHONPATH=str(tmp_path / "another"))
+    assert (code, said.splitlines()[-1]) == (7, "handed over: ['lab']")
 
 
 def test_start_py_alone_says_where_it_belongs(course: Course):
