@@ -244,7 +244,8 @@ def install(goal: dict[str, Any], lock: Lock, wheels: str | None) -> None:
         goal = {**goal, "python": HERE}
 
     offline = ["--no-index", "--find-links", str(Path(wheels).resolve())] if wheels else []
-    pip = [str(PYTHON), "-m", "pip", "install", *QUIET, *offline]
+    # A pip.conf may say user = true, which pip refuses in a virtual environment.
+    pip = [str(PYTHON), "-m", "pip", "install", *QUIET, "--no-user", *offline]
     try:
         install_with(pip, f".{goal['extra']}", "default" if wheels else goal["torch"], lock, ["--editable"])
     except BaseException:

@@ -416,7 +416,9 @@ def test_the_real_pip_bundles_and_installs_without_an_index(tmp_path: Path):
     bundled = ["numpy-2.4.6", "sphinx-1", "tool-1", "torch-2.13.0"]
     assert sorted(path.name.split("-py3")[0] for path in wheels.iterdir()) == bundled
     shutil.rmtree(index)
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+    config = tmp_path / "pip.conf"
+    config.write_text("[global]\nuser = true\n")
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": str(config), "PIP_FIND_LINKS": ""}
     for command in ("lab", "site"):
         if command == "site":  # ... fails where neither index nor wheels are to be had, and breaks nothing
             assert "index cannot be reached" in course.start(command, PIP_RETRIES="1", **nowhere)[1]
