@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from runpy import run_path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
@@ -66,6 +67,17 @@ def test_help_lists_explains_and_shows_examples(command: str, capsys: pytest.Cap
         with pytest.raises(SystemExit, match="0"):
             cli.main(line)
         assert said in capsys.readouterr().out
+
+
+def test_help_names_what_one_has_typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """start.py runs the module."""
+    monkeypatch.setattr(sys, "argv", ["cli.py", "demo", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        run_path(cli.__file__, run_name="__main__")
+    typed = "py start.py" if cli.WINDOWS else "python3 start.py"
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: {typed} demo [-h]")
+    assert f"examples:\n  {typed} demo\n  {typed} demo schedule\n" in said
 
 
 BAD_COMMAND_LINES = [

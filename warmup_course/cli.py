@@ -26,6 +26,9 @@ from warmup_course.lesson_files import IN_CLONE, LESSONS, PACKAGE, CommandError
 ROOT = PACKAGE.parent if IN_CLONE else Path.cwd()
 WORKSPACE = ROOT / ("workspace" if IN_CLONE else "warmup_course_workspace")
 BENCHMARKS = ROOT / "benchmarks"
+WINDOWS = sys.platform == "win32"
+# What one types. start.py runs this file, and whoever starts with that has no warmup-course on the path.
+PROGRAM = f"{'py' if WINDOWS else 'python3'} start.py" if __name__ == "__main__" else "warmup-course"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,13 +72,13 @@ def stopped_once() -> Iterator[None]:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="warmup-course", description=__doc__, epilog="Each command explains itself: warmup-course lab --help"
+        prog=PROGRAM, description=__doc__, epilog=f"Each command explains itself: {PROGRAM} lab --help"
     )
     parser.add_argument("--version", action="version", version=f"warmup-course {warmup_course.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        text = inspect.getdoc(command) or ""
+        text = (inspect.getdoc(command) or "").replace("warmup-course ", f"{PROGRAM} ")
         added: argparse.ArgumentParser = commands.add_parser(
             command.__name__.rstrip("_"),  # class is a word of Python's own
             help=text.partition("\n")[0],
@@ -319,7 +322,7 @@ def remove_answers() -> None:
     if not count:
         print("There are no answers to remove.")
         return
-    print(f"This removes all your answers, {count} of them. To keep a copy: warmup-course progress --csv answers.csv")
+    print(f"This removes all your answers, {count} of them. To keep a copy: {PROGRAM} progress --csv answers.csv")
     try:
         answer = input("Type yes to remove them: ")
     except EOFError:
@@ -661,7 +664,7 @@ def named(workspace: Path) -> str:
 def hand_over(command: list[str], folder: Path) -> int:
     """Become the command, in this folder; on Windows, where that is not possible, wait for it."""
     os.chdir(folder)
-    if sys.platform != "win32":
+    if not WINDOWS:
         sys.stdout.flush()
         os.execvp(command[0], command)
     process = subprocess.Popen(command)
