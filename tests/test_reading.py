@@ -54,6 +54,8 @@ SliderLab(lambda figure, lr: None, lr=widgets.FloatSlider(0.5, description="lear
 @pytest.mark.process
 def test_every_figure_is_seen_and_says_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")  # as on many servers; by itself it shows no figure
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path))
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n", "utf-8")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWN)])
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     stored = nbformat.reads(lesson_files.as_text(normal_form.normalise(json.loads(nbformat.writes(notebook)))), 4)

@@ -50,6 +50,7 @@ def use_course_style() -> None:
     if hasattr(shell, "kernel") and plt.get_backend().lower() in backend_registry.list_builtin():
         # The environment says MPLBACKEND=Agg or the like, as many servers' does: no figure would be seen.
         shell.enable_matplotlib("inline")
+    plt.rcdefaults()  # a learner's own matplotlibrc may ask for a dark ground, or for LaTeX
     plt.rcParams.update(
         {
             "figure.figsize": FIGSIZE,
