@@ -95,9 +95,15 @@ LAB_DIMS = ("peak_lr", "warmup_steps", "seed")
 # ---- JavaScript against Python ----
 
 
-def test_factors_are_those_of_schedule():
+@pytest.fixture(params=[1, pytest.param(5, marks=pytest.mark.slow)], ids=["usual", "many"])
+def times(request: pytest.FixtureRequest) -> int:
+    """How many times as many random cases."""
+    return request.param
+
+
+def test_factors_are_those_of_schedule(times):
     rng = np.random.default_rng(1)
-    schedules = [random_schedule(rng) for _ in range(600)]
+    schedules = [random_schedule(rng) for _ in range(600 * times)]
     steps = []
     for s in schedules:
         turns = {0, s.warmup_steps - 1, s.warmup_steps, s.warmup_steps + s.stable_steps, s.total_steps - 1}
@@ -110,9 +116,9 @@ def test_factors_are_those_of_schedule():
         np.testing.assert_allclose(factor, schedule(at), rtol=1e-12, atol=1e-15, err_msg=str(schedule))
 
 
-def test_cursors_budget_and_words():
+def test_cursors_budget_and_words(times):
     rng = np.random.default_rng(2)
-    schedules = [random_schedule(rng) for _ in range(300)]
+    schedules = [random_schedule(rng) for _ in range(300 * times)]
     body = "return data.map((schedule) => [lab.numbers(schedule), lab.scheduleMessage(schedule)])"
     for schedule, (numbers, message) in zip(
         schedules, in_node(ScheduleLab, body, [asdict(s) for s in schedules]), strict=True
@@ -126,10 +132,10 @@ def test_cursors_budget_and_words():
         assert message == schedule_lab.schedule_message(schedule)
 
 
-def test_what_a_control_leaves_behind_is_a_legal_schedule():
+def test_what_a_control_leaves_behind_is_a_legal_schedule(times):
     rng = np.random.default_rng(3)
     cases = []
-    for _ in range(600):
+    for _ in range(600 * times):
         schedule = random_schedule(rng)
         moved = str(rng.choice(["total_steps", "warmup_steps", "stable_steps", "warmup", "start_factor"]))
         value = {
@@ -158,9 +164,9 @@ def test_what_a_control_leaves_behind_is_a_legal_schedule():
     assert notes > 20
 
 
-def test_paths_are_those_of_descend():
+def test_paths_are_those_of_descend(times):
     rng = np.random.default_rng(4)
-    bowls = [random_bowl(rng) for _ in range(400)]
+    bowls = [random_bowl(rng) for _ in range(400 * times)]
     body = """return data.map((bowl) => {
         const path = lab.descend(bowl);
         return [path, lab.arrival(path), lab.descentMessage(bowl)];

@@ -279,18 +279,7 @@ one_lr = st.floats(1e-3, 0.2).flatmap(lambda lr: st.sampled_from([lr, torch.tens
 EVENTS = ["update", "update", "by hand", "overflow", "accumulate"]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
-@given(
-    # Not fused SGD: its momentum is left uninitialised where GradScaler skips the first step (torch 2.13).
-    optimizer=st.sampled_from(["SGD", "SGD momentum", "Adam", "AdamW fused"]),
-    schedule=schedules(),
-    lrs=st.tuples(one_lr, one_lr),
-    plateau=st.sampled_from(["none", "before", "after"]),
-    events=st.lists(st.sampled_from(EVENTS), min_size=STEPS, max_size=STEPS),
-    crashes=st.lists(st.integers(0, STEPS), min_size=1, max_size=3),
-    order=st.sampled_from(ORDERS),
-)
-def test_any_run_goes_on_as_if_nothing_had_happened(
+def any_run_goes_on_as_if_nothing_had_happened(
     optimizer: str,
     schedule: Schedule,
     lrs: tuple[Any, Any],
@@ -320,6 +309,27 @@ def test_any_run_goes_on_as_if_nothing_had_happened(
         used += resumed.advance(range(at, STEPS), events)
     assert used == expected
     assert_same_end(resumed, control)
+
+
+random_runs = given(
+    # Not fused SGD: its momentum is left uninitialised where GradScaler skips the first step (torch 2.13).
+    optimizer=st.sampled_from(["SGD", "SGD momentum", "Adam", "AdamW fused"]),
+    schedule=schedules(),
+    lrs=st.tuples(one_lr, one_lr),
+    plateau=st.sampled_from(["none", "before", "after"]),
+    events=st.lists(st.sampled_from(EVENTS), min_size=STEPS, max_size=STEPS),
+    crashes=st.lists(st.integers(0, STEPS), min_size=1, max_size=3),
+    order=st.sampled_from(ORDERS),
+)
+
+
+def with_examples(count: int) -> Callable[[], None]:
+    reproducible = settings(max_examples=count, deadline=None, derandomize=True, database=None)
+    return reproducible(random_runs(any_run_goes_on_as_if_nothing_had_happened))
+
+
+test_any_run_goes_on_as_if_nothing_had_happened = with_examples(40)
+test_many_runs_go_on_as_if_nothing_had_happened = pytest.mark.slow(with_examples(300))
 
 
 # --- other ways to keep a scheduler ----------------------------------------------------------------------------------
