@@ -167,6 +167,15 @@ def test_packages_out_of_their_range(machine, monkeypatch):
     assert finding.mend == f'{PYTHON} -m pip install "numpy<3,>=2.1" "ipywidgets<9,>=8.1.5"'
 
 
+def test_packages_of_another_python(machine, monkeypatch):
+    for name in ("numpy", "torch", "rclpy"):
+        installed(machine / "modules", name, "2.1.0")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(machine / "nothing"), str(machine / "modules")]))
+    finding = wrong()
+    assert finding.found == "PYTHONPATH brings another numpy, another torch, before that of this Python"
+    assert finding.mend == "remove the variable PYTHONPATH"
+
+
 @pytest.mark.filterwarnings("ignore:Implicit None:DeprecationWarning")
 def test_a_package_that_lost_the_file_with_its_version(machine, monkeypatch):
     installed(machine / "site", "numpy", "2.1.0")

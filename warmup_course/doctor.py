@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, metadata, requires, version
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -80,6 +80,11 @@ def packages() -> Finding:
 
     needed = [Requirement(text) for text in requirements()[1]]
     needed = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    first = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    others = {one.name for one in needed} & {found.name for found in distributions(path=first)}
+    if others:
+        found = f"PYTHONPATH brings another {', another '.join(sorted(others))}, before that of this Python"
+        return Finding(False, found, "remove the variable PYTHONPATH")
     wrong, options = {}, []
     for one in needed:
         try:
