@@ -25,8 +25,8 @@ def usual(lessons: Sequence[Path], fast: bool) -> Checks:
         "ruff format": (["ruff", "format", "--check", "."], "cpu"),
         "mypy": (["mypy", "-n", str(cores())], "cpu"),
     }
-    if fast:
-        return checks | {"unit tests": without_browser("not process and not slow")}
+    if fast:  # nothing there waits for another program, and to be ready for a second try costs each test 20 ms
+        return checks | {"unit tests": without_browser("not process and not slow", ["pytest", "-q"])}
     checks["unit tests"] = without_browser("not slow")
     if find_chromium():
         checks["tests in JupyterLab"] = ([*PYTEST, "tests/browser", "-m", "not slow"], "cpu")
@@ -42,9 +42,9 @@ def slow() -> Checks:
     return checks
 
 
-def without_browser(marks: str) -> tuple[list[str], str]:
+def without_browser(marks: str, pytest: Sequence[str] = PYTEST) -> tuple[list[str], str]:
     """The tests with these marks that drive no browser."""
-    return [*PYTEST, "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
+    return [*pytest, "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
 
 
 def of_lesson(lesson: Path) -> Checks:
