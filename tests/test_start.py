@@ -22,7 +22,7 @@ SCRIPT = ROOT / "start.py"
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are made with symbolic links"),
+    pytest.mark.skipif(sys.platform == "win32", reason="the Python that a stand-in makes is a shell script"),
 ]
 
 # Found before the real modules, because they are on the PYTHONPATH of start.py, in the folder where it starts others,
