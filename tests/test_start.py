@@ -71,7 +71,7 @@ class Course:
             path = folder / "stand_ins" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        shutil.copy(folder / "stand_ins/venv.py", folder)
+        (folder / "stand_ins/venv.py").rename(folder / "venv.py")  # where start.py begins others
         (folder / "start.py").write_bytes(SCRIPT.read_bytes())
         (folder / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools>=77", "wheel"]\n')
         (folder / "constraints.txt").write_text("numpy==2.4.6\ntorch==2.13.0\n")
@@ -104,7 +104,7 @@ class Course:
         deadline = time.monotonic() + 30
         path = self.folder / "asked.txt"
         while not (path.exists() and line in path.read_text()):
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, "it takes too long"
             time.sleep(0.02)
 
 
@@ -125,9 +125,11 @@ def test_first_start_installs_torch_then_the_rest_and_hands_over(course: Course)
 def test_second_start_is_quick_and_installs_nothing(course: Course):
     course.start("lab")
     course.asked()
-    begin = time.perf_counter()
+    begin = os.times()
     _, said = course.start("lab")
-    assert time.perf_counter() - begin < 2  # some 0.1 s where the machine does nothing else
+    work = os.times()
+    # Of the processor, in seconds: how busy others keep the machine does not count.
+    assert 0 < work.children_user + work.children_system - begin.children_user - begin.children_system < 1
     assert (course.asked(), said) == ([], "handed over: ['lab']\n")
 
 

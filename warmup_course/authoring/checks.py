@@ -14,8 +14,7 @@ from warmup_course.authoring.headless import find_chromium
 from warmup_course.lesson_files import CommandError
 
 Checks = dict[str, tuple[list[str], str]]  # name -> python -m command, device
-# What a busy machine keeps waiting for too long is tried once more. What is wrong is not.
-PYTEST = ["pytest", "-q", "--reruns=1", "--only-rerun=(?i)timeout|takes too long|^Empty"]
+PYTEST = ["pytest", "-q"]
 
 
 def usual(lessons: Sequence[Path], fast: bool) -> Checks:
@@ -25,8 +24,8 @@ def usual(lessons: Sequence[Path], fast: bool) -> Checks:
         "ruff format": (["ruff", "format", "--check", "."], "cpu"),
         "mypy": (["mypy", "-n", str(cores())], "cpu"),
     }
-    if fast:  # nothing there waits for another program, and to be ready for a second try costs each test 20 ms
-        return checks | {"unit tests": without_browser("not process and not slow", ["pytest", "-q"])}
+    if fast:
+        return checks | {"unit tests": without_browser("not process and not slow")}
     checks["unit tests"] = without_browser("not slow")
     if find_chromium():
         checks["tests in JupyterLab"] = ([*PYTEST, "tests/browser", "-m", "not slow"], "cpu")
@@ -42,9 +41,9 @@ def slow() -> Checks:
     return checks
 
 
-def without_browser(marks: str, pytest: Sequence[str] = PYTEST) -> tuple[list[str], str]:
+def without_browser(marks: str) -> tuple[list[str], str]:
     """The tests with these marks that drive no browser."""
-    return [*pytest, "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
+    return [*PYTEST, "-n", str(cores()), "--ignore=tests/browser", "-m", marks], "cpu"
 
 
 def of_lesson(lesson: Path) -> Checks:
@@ -57,13 +56,7 @@ def nbval(lessons: Sequence[Path]) -> Checks:
     """Each lesson executed and compared with what it shows, on each kind of device that there is."""
     import torch
 
-    command = [
-        "pytest",
-        "-q",
-        "--nbval-lax",
-        "--nbval-current-env",
-        f"--nbval-cell-timeout={CELL_TIMEOUT}",
-    ]
+    command = [*PYTEST, "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
     # A lesson's cells share one kernel, so they stay on one worker.
     command += ["-n", str(min(cores(), len(lessons))), "--dist", "loadfile", *map(str, lessons)]
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
