@@ -235,6 +235,14 @@ def test_no_reveal_is_seen_before_its_prediction(opened, lesson: str):
     assert all(reveal.is_visible() for reveal in reveals.all())
 
 
+@pytest.mark.parametrize("lesson", NAMES)
+def test_code_and_what_it_prints_are_as_wide_as_the_page_of_a_laptop(opened, lesson: str):
+    page = opened(lesson)
+    show_all(page)
+    wider = "() => [...document.querySelectorAll('pre')].filter((text) => text.scrollWidth > text.clientWidth)"
+    assert page.evaluate(f"({wider})().map((text) => text.textContent)") == []
+
+
 def answer(form, question: dict, right: bool) -> str:
     """Answer a question rightly, or wrongly in a way that it knows; what is to be read then, as Markdown."""
     if question["kind"] == "number":
