@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from itertools import count
@@ -111,6 +111,12 @@ def write(path: Path, text: str) -> None:
 
 
 # ---- the learner's copies -------------------------------------------------------------------------------------------
+
+
+def outputs(notebook: Notebook) -> Iterator[dict[str, Any]]:
+    """What its cells show, from the first to the last."""
+    for cell in notebook["cells"]:
+        yield from cell.get("outputs", ())
 
 
 def without_outputs(lesson: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from warmup_course import moments
 from warmup_course.authoring.normal_form import LAB, METADATA
-from warmup_course.lesson_files import CommandError, find, read, write
+from warmup_course.lesson_files import CommandError, find, outputs, read, write
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -34,15 +34,14 @@ def page_of(name: str, lessons: Path) -> str | None:
     """A page of a lab that computes in the browser; None for one that needs a kernel."""
     lab = moments.load()[name]
     [lesson] = find(lessons, [lab["lesson"]])
-    for cell in read(lesson)["cells"]:
-        for output in cell.get("outputs", ()):
-            stored = output.get("metadata", {}).get(LAB, {})
-            if stored.get("goal") == lab["goal"]:
-                # Not where Voila starts: this imports all that a lab needs, torch too, which takes seconds.
-                from warmup_course.authoring.site import ASSETS, lab_in_page
+    for output in outputs(read(lesson)):
+        stored = output.get("metadata", {}).get(LAB, {})
+        if stored.get("goal") == lab["goal"]:
+            # Not where Voila starts: this imports all that a lab needs, torch too, which takes seconds.
+            from warmup_course.authoring.site import ASSETS, lab_in_page
 
-                style, script = ((ASSETS / f"pages.{kind}").read_text("utf-8") for kind in ("css", "js"))
-                return PAGE.format(name=name, style=style, lab=lab_in_page(stored, ""), script=script)
+            style, script = ((ASSETS / f"pages.{kind}").read_text("utf-8") for kind in ("css", "js"))
+            return PAGE.format(name=name, style=style, lab=lab_in_page(stored, ""), script=script)
     return None
 
 

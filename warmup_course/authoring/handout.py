@@ -18,7 +18,7 @@ from warmup_course.authoring.headless import FLAGS, find_chromium
 from warmup_course.authoring.normal_form import PNG
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
-from warmup_course.lesson_files import CommandError, Notebook, read, write
+from warmup_course.lesson_files import CommandError, Notebook, outputs, read, write
 
 FIGURES = 3
 # What fits a page, in letters of the size that is usual in print, 10 pt; more makes the letters smaller.
@@ -118,15 +118,14 @@ def reveal_in(shown: str) -> tuple[str, str] | None:
 
 def predictions(notebook: Notebook, answers: bool) -> Iterator[Parts]:
     asked: list[tuple[str, list[str]]] = []
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", ()):
-            text = "".join(output.get("data", {}).get("text/markdown", ""))
-            if prediction := question_in(text):
-                asked.append(prediction)
-            elif found := reveal_in(text):  # they come in the order of their predictions
-                question, choices = asked.pop(0)
-                judged = [(answers and choice.rstrip(".") == found[1], choice) for choice in choices]
-                yield question, judged, f"*Measured: {found[0]}.*" if answers else None
+    for output in outputs(notebook):
+        text = "".join(output.get("data", {}).get("text/markdown", ""))
+        if prediction := question_in(text):
+            asked.append(prediction)
+        elif found := reveal_in(text):  # they come in the order of their predictions
+            question, choices = asked.pop(0)
+            judged = [(answers and choice.rstrip(".") == found[1], choice) for choice in choices]
+            yield question, judged, f"*Measured: {found[0]}.*" if answers else None
 
 
 def _question(question: dict[str, Any], answers: bool) -> Parts:
@@ -164,8 +163,7 @@ def _figures(notebook: Notebook, answers: bool) -> str:
     """Some of the figures, from the lesson's first to its last; the beginnings of their alt texts are the key."""
     found = [
         (output["data"][PNG], output["metadata"].get(PNG, {}).get("alt", ""))
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
+        for output in outputs(notebook)
         if PNG in output.get("data", {})
     ]
     found = [(png, alt) for png, alt in found if not alt.startswith("A lab with")]

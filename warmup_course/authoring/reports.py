@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from warmup_course.authoring.claims import Claim
 from warmup_course.authoring.execution import Execution
 from warmup_course.authoring.normal_form import PNG
-from warmup_course.lesson_files import CommandError, Notebook, read, write
+from warmup_course.lesson_files import CommandError, Notebook, outputs, read, write
 
 PACKAGES = ("warmup_course", "torch", "numpy", "scikit-learn", "matplotlib", "ipykernel", "papermill")
 # The case that each lesson has, besides those of its claims.
@@ -61,11 +61,6 @@ def _executed(ended: Execution, out: Path) -> Notebook:
     with suppress(CommandError):
         return read(out / ended.lesson.name)
     return {"cells": []}
-
-
-def outputs(notebook: Notebook) -> Iterator[dict[str, Any]]:
-    for cell in notebook["cells"]:
-        yield from cell.get("outputs", ())
 
 
 def device(notebook: Notebook) -> str:

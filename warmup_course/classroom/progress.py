@@ -12,7 +12,7 @@ from warmup_course.classroom import store
 from warmup_course.classroom.cards import Card, Status, remembered, to_html
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.classroom.quiz import load, quizzes
-from warmup_course.lesson_files import LESSONS, CommandError, read
+from warmup_course.lesson_files import LESSONS, CommandError, outputs, read
 
 HEADER = ("lesson", "questions", "exercises", "predictions", "goals", "left")
 WITHOUT_KERNEL = (
@@ -74,12 +74,13 @@ def asked_in(lesson: str) -> tuple[int, int]:
     """How many predictions a lesson asks for, and how many goals its labs have; counted in its file, if it has one."""
     path = LESSONS / f"{lesson}.ipynb"
     try:
-        cells = read(path)["cells"] if path.exists() else []
+        lesson_file = read(path) if path.exists() else {"cells": []}
     except CommandError:  # whoever opens the lesson is told
-        cells = []
-    shown = [output.get("data", {}).get("text/markdown", "") for cell in cells for output in cell.get("outputs", ())]
-    goals = [re.findall(r"\bgoal=", "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
-    return sum("".join(text).startswith("**Predict.** ") for text in shown), sum(map(len, goals))
+        lesson_file = {"cells": []}
+    shown = ["".join(output.get("data", {}).get("text/markdown", "")) for output in outputs(lesson_file)]
+    code = ["".join(cell["source"]) for cell in lesson_file["cells"] if cell["cell_type"] == "code"]
+    predictions = sum(text.startswith("**Predict.** ") for text in shown)
+    return predictions, sum(len(re.findall(r"\bgoal=", source)) for source in code)
 
 
 def summary(events: Iterable[store.Event] | None = None) -> list[LessonProgress]:
