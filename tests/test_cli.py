@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 from small_lessons import code, write_lesson
+from waiting import wait_for
 
 import warmup_course
 from warmup_course import cli, lesson_files
@@ -320,11 +321,12 @@ def test_what_is_stopped_ends_at_once_and_leaves_nothing(course, tmp_path, comma
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = time.monotonic() + 90
-    while [len(list(course.glob(f"{name}[0-9]*"))) for name in ("kernel", "worker")] != [2, 2]:
-        assert time.monotonic() < deadline, "it takes too long"
-        assert process.poll() is None
-        time.sleep(0.1)
+
+    def counted(name: str) -> int:
+        return len(list(course.glob(f"{name}[0-9]*")))
+
+    wait_for(lambda: process.poll() is not None or counted("kernel") == counted("worker") == 2, seconds=90)
+    assert process.poll() is None
     process.send_signal(stop)
     time.sleep(0.3)
     process.send_signal(stop)  # by somebody impatient

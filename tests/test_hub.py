@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from waiting import wait_for
 from websocket import WebSocket, create_connection
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,22 +65,16 @@ def hub(clone: Path, tmp_path: Path) -> Iterator[tuple[str, psutil.Process]]:
     settings = SETTINGS.format(addresses=addresses, learners=set(LEARNERS), homes=tmp_path, environment=environment)
     settings = documented.replace("/srv/warmup_course/.venv", sys.prefix) + settings
     (tmp_path / "jupyterhub_config.py").write_text(settings, "utf-8")
-    with (tmp_path / "log").open("w") as log:
-        process = psutil.Popen([sys.executable, "-m", "jupyterhub"], cwd=tmp_path, stdout=log, stderr=log)
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = psutil.Popen([sys.executable, "-m", "jupyterhub"], cwd=tmp_path, stdout=file, stderr=file)
     try:
-        wait_for(lambda: process.poll() is not None or "is now running at" in (tmp_path / "log").read_text("utf-8"))
-        assert process.poll() is None, (tmp_path / "log").read_text("utf-8")
+        wait_for(lambda: process.poll() is not None or "is now running at" in log.read_text("utf-8"), SECONDS)
+        assert process.poll() is None, log.read_text("utf-8")
         yield addresses[0], process
     finally:
         process.terminate()  # it ends the learners' servers and its proxy
         process.wait(timeout=60)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(1)
 
 
 class Learner:
@@ -95,7 +90,7 @@ class Learner:
         """How long it takes until the learner's server is there."""
         begin = time.monotonic()
         self.session.post(f"{self.hub}/server").raise_for_status()
-        wait_for(lambda: self.session.get(self.hub).json()["pending"] is None)
+        wait_for(lambda: self.session.get(self.hub).json()["pending"] is None, SECONDS, every=1)
         assert self.session.get(self.hub).json()["server"], "see the hub's log"
         return time.monotonic() - begin
 

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import wait_for
 
 from warmup_course import MLP, TrainConfig, sweep
 from warmup_course.classroom import SliderLab, TrainingLab, begin, plots
@@ -230,13 +231,6 @@ def part(lab: widgets.Box, kind: type[widgets.Widget], description: str = "") ->
 def sweep_for_ever(config: TrainConfig, *, progress, **_: object) -> None:
     for _ in progress(range(10**9)):
         time.sleep(0.001)
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert condition()
 
 
 def test_a_newer_position_ends_the_run_under_way(monkeypatch: pytest.MonkeyPatch) -> None:

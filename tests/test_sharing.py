@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil
 import pytest
 import torch
 import xarray as xr
+from waiting import wait_for
 
 from warmup_course import MLP, TrainConfig, sweep
 from warmup_course.stacked import StackedMLP
@@ -153,13 +153,6 @@ print("ended", flush=True)
 def trainers(pid: int) -> list[psutil.Process]:
     """The process's children that have trained for some seconds; joblib has others, which end with the process."""
     return [child for child in psutil.Process(pid).children(recursive=True) if child.cpu_times().user > 4]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.05)
 
 
 def gone(processes: list[psutil.Process]) -> bool:

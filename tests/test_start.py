@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from warmup_course.cli import make_parser
 
@@ -101,11 +101,8 @@ class Course:
         return lines
 
     def wait_for(self, line: str) -> None:
-        deadline = time.monotonic() + 30
         path = self.folder / "asked.txt"
-        while not (path.exists() and line in path.read_text()):
-            assert time.monotonic() < deadline, "it takes too long"
-            time.sleep(0.02)
+        wait_for(lambda: path.exists() and line in path.read_text())
 
 
 @pytest.fixture
