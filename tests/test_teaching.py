@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from warmup_course.authoring.evidence import read_csv
+
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "teaching.md").read_text("utf-8")
 QUIZZES = ROOT / "warmup_course" / "classroom" / "quizzes"
@@ -44,6 +46,13 @@ def test_what_it_quotes_stands_in_the_lesson_that_it_names():
             assert control in text or control in LABS, control
         found += len(headings) + len(quotes) + len(controls)
     assert found > 100
+
+
+def test_it_counts_the_claims_that_failed_at_some_seed():
+    rows = read_csv(ROOT / "docs" / "evidence.csv")
+    failed = [row.claim for row in rows if row.held < row.seeds and not row.claim.startswith("prediction: ")]
+    number = ("none", "one", "two", "three", "four", "five")[len(failed)]
+    assert f"All but {number} held at each of them, and those {number} stand at the top." in GUIDE
 
 
 def test_minutes_and_titles_are_those_of_the_lessons():
