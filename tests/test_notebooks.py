@@ -16,6 +16,7 @@ from warmup_course import lesson_files
 from warmup_course.authoring import execution, normal_form
 from warmup_course.authoring.evidence import measure
 from warmup_course.classroom.quiz import load as load_quiz
+from warmup_course.lesson_files import outputs
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = lesson_files.find(FOLDER)
@@ -40,10 +41,6 @@ def sources(lesson: Path, kind: str) -> list[str]:
 
 def parameters_cell(lesson: Path) -> dict[str, Any]:
     return next(cell for cell in load(lesson)["cells"] if cell["cell_type"] == "code")
-
-
-def outputs(notebook: dict[str, Any]) -> list[dict[str, Any]]:
-    return [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
 
 
 # ---- as stored ------------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """The teacher's guide, held against the lessons: headings, quoted words, claims, controls and minutes."""
 
-import json
 import re
 from pathlib import Path
 
 import yaml
 
 from warmup_course.authoring.evidence import read_csv
+from warmup_course.lesson_files import outputs, read
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "teaching.md").read_text("utf-8")
@@ -17,10 +17,9 @@ LABS = "".join(path.read_text("utf-8") for path in (ROOT / "warmup_course" / "cl
 
 def words_of(lesson: str) -> str:
     """The sources and the stored outputs of a lesson."""
-    cells = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", ())]
-    texts = [cell["source"] for cell in cells] + [output.get("text", ()) for output in outputs]
-    texts += [output.get("data", {}).get("text/markdown", ()) for output in outputs]
+    notebook = read(ROOT / "notebooks" / f"{lesson}.ipynb")
+    texts = [cell["source"] for cell in notebook["cells"]] + [shown.get("text", ()) for shown in outputs(notebook)]
+    texts += [shown.get("data", {}).get("text/markdown", ()) for shown in outputs(notebook)]
     return "\n".join("".join(text) for text in texts)
 
 
