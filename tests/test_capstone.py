@@ -45,6 +45,14 @@ def test_single_values_replace_the_tasks():
     xr.testing.assert_identical(runs, sweep(expected, seed=[5]))
 
 
+def test_a_value_of_an_earlier_sweep_replaces_the_tasks():
+    rate = sweep(SMALL, peak_lr=[0.1, 0.2], seed=[0]).peak_lr[1]
+    xr.testing.assert_identical(
+        Budget(SMALL, 100).sweep(peak_lr=rate, seed=[5]),
+        sweep(SMALL, peak_lr=[0.2], seed=[5]).squeeze("peak_lr", drop=True),
+    )
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch):
     budget = Budget(SMALL, 50)
     monkeypatch.setattr(capstone, "sweep", lambda *_, **__: pytest.fail("it trained"))

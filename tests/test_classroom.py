@@ -1,6 +1,6 @@
 """What the notebooks use beside the training: seeds, claims and figures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,28 @@ def test_outcome_shares_stacks_the_counts(runs: xr.Dataset) -> None:
     heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in ax.containers}
     assert heights == {"trained": [3, 0], "slow": [0, 1], "stalled": [0, 1], "diverged": [0, 1]}
     assert max(bar.get_y() + bar.get_height() for bars in ax.containers for bar in bars) == 3
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        lambda: plots.lr_curves({32: Schedule(3)}, 0.1, "title"),
+        lambda: plots.by_epoch({3: [1.0]}, "title", "loss"),
+        lambda: plots.by_epoch({"one": 0.5}, "title", "loss"),
+        lambda: plots.traces(np.zeros((2, 2, 2)), [0.1], "title"),
+        lambda: plots.descent_path([[np.nan], [0.5]], [1.0], "title"),
+    ],
+)
+def test_what_cannot_be_drawn_leaves_no_empty_figure(drawn: Callable[[], None]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        drawn()
+    assert plt.get_fignums() == []
+
+
+def test_labels_that_are_no_texts_leave_no_empty_figure(runs: xr.Dataset) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        plots.loss_by_step({32: runs.isel(peak_lr=0, warmup_steps=0)}, "title")
+    assert plt.get_fignums() == []
 
 
 def test_by_epoch_starts_at_the_first_epoch() -> None:

@@ -123,11 +123,28 @@ def test_held_out_waves_are_other_ones_for_the_same_training_rows() -> None:
     assert not seen & {tuple(row) for row in held_out.x_valid.tolist()}
 
 
-def test_a_constant_training_column_becomes_zero() -> None:
-    x = np.column_stack([np.full(50, 7.0), np.arange(50.0)])
+@pytest.mark.parametrize("value", [7.0, 0.1, 5.7, 123.456])  # the mean of forty 0.1 is not 0.1
+def test_a_constant_training_column_becomes_zero(value: float) -> None:
+    x = np.column_stack([np.full(50, value), np.arange(50.0)])
     dataset = standardised_split("constant", x, np.arange(50) % 2)
     assert torch.equal(dataset.x_train[:, 0], torch.zeros(40))
     assert torch.equal(dataset.x_valid[:, 0], torch.zeros(10))
+
+
+def test_a_class_too_rare_for_both_splits_is_refused() -> None:
+    with pytest.raises(ValueError, match="y must be labels with enough rows of each class for both splits"):
+        standardised_split("rare", np.arange(100.0)[:, None], np.array([1, 1] + [0] * 98))
+
+
+@pytest.mark.parametrize("x_valid", [torch.zeros(4, 2), torch.zeros(4, 3, dtype=torch.int64)])
+def test_splits_that_do_not_go_together_are_refused(x_valid: torch.Tensor) -> None:
+    y = torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(ValueError, match="x_valid must be like x_train"):
+        Dataset("mine", torch.zeros(4, 3), y, x_valid, y, 2)
+
+
+def test_a_numpy_number_is_a_batch_size() -> None:
+    assert len(next(iter(data.digits().train_loader(np.int64(500), np.int64(0))))[0]) == 500
 
 
 def test_the_seed_decides_the_split() -> None:

@@ -382,4 +382,27 @@ def test_each_run_needs_a_new_probe() -> None:
         train(run, on_start=probe.watch)
 
 
+def test_who_calls_watch_twice_before_the_run_is_told() -> None:
+    model = nn.Linear(2, 2)
+    probe = Probe(nn.functional.cross_entropy, torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+    probe.watch(model, torch.optim.SGD(model.parameters()))
+    with pytest.raises(ValueError, match="new Probe"):
+        probe.watch(model, torch.optim.SGD(model.parameters()))
+
+
+def test_a_part_that_is_frozen_in_evaluation_mode_stays_so() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
+    model[1].eval()
+    x, y = torch.randn(4, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 0, 1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    Probe(nn.functional.cross_entropy, x, y).watch(model, optimizer)
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+
+
+def test_a_loss_that_is_linear_in_the_weights_has_no_curvature() -> None:
+    assert sharpness(nn.Linear(2, 1), lambda outputs, _: outputs.mean(), torch.ones(3, 2), torch.zeros(3)) == 0
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------

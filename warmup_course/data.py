@@ -31,7 +31,8 @@ class Dataset:
 
     Raises:
         ValueError: for inputs that are neither finite floating-point numbers nor the numbers of tokens, labels that are
-            not one whole number below n_classes for each row of inputs, or each of its tokens, or a split without rows.
+            not one whole number below n_classes for each row of inputs, or each of its tokens, a split without rows, or
+            two splits that do not go together.
     """
 
     name: str
@@ -49,6 +50,9 @@ class Dataset:
             is_text = isinstance(x, Tensor) and x.dtype == torch.int64
             (_tokens if is_text else _inputs)(f"x_{split}", x)
             _labels(f"y_{split}", y, x, self.n_classes)
+        for name, train, valid in (("x", self.x_train, self.x_valid), ("y", self.y_train, self.y_valid)):
+            if train.shape[1:] != valid.shape[1:] or train.is_floating_point() != valid.is_floating_point():
+                raise refused(f"{name}_valid", f"like {name}_train, (rows, ...) of {tuple(train.shape[1:])}", valid)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Dataset":
         """The same rows on ``device`` with inputs of ``dtype``, torch.float32 or torch.float64; tokens stay int64.
@@ -115,8 +119,8 @@ def batch_order(rows: int, batch_size: int, seed: int) -> BatchSampler:
     Raises:
         ValueError: if batch_size is not in [1, rows], or seed not in [0, 2**63).
     """
-    whole_number("rows", rows, 1)
-    if whole_number("batch_size", batch_size, 1) > rows:
+    rows, batch_size = whole_number("rows", rows, 1), whole_number("batch_size", batch_size, 1)
+    if batch_size > rows:
         raise ValueError(f"batch_size must be at most the {rows} training rows, got {batch_size}")
     generator = torch.Generator().manual_seed(whole_number("seed", seed, 0, MOST_SEED))
     return BatchSampler(RandomSampler(range(rows), generator=generator), batch_size, drop_last=False)
@@ -142,6 +146,8 @@ def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], *, s
     if not isinstance(y, np.ndarray) or y.shape != (len(x),) or set(y.tolist()) != set(range(len(set(y.tolist())))):
         raise refused("y", f"an array of {len(x)} labels 0 ... n_classes - 1", y)
     x_train, x_valid, y_train, y_valid = train_test_split(x, y, test_size=0.2, stratify=y, random_state=seed)
+    if set(y_valid.tolist()) != set(y.tolist()):
+        raise refused("y", "labels with enough rows of each class for both splits", y)
     return _standardised(name, (x_train, y_train), (x_valid, y_valid))
 
 
@@ -150,10 +156,11 @@ Rows = tuple[npt.NDArray[Any], npt.NDArray[Any]]  # inputs and labels
 
 def _standardised(name: str, train: Rows, valid: Rows) -> Dataset:
     (x_train, y_train), (x_valid, y_valid) = train, valid
-    mean, deviation = x_train.mean(axis=0), x_train.std(axis=0)
+    constant = (x_train == x_train[0]).all(axis=0)  # of 0.1 a hundred times, neither mean nor deviation is exact
+    mean, deviation = np.where(constant, x_train[0], x_train.mean(axis=0)), np.where(constant, 1, x_train.std(axis=0))
 
     def inputs(rows: npt.NDArray[Any]) -> Tensor:
-        return torch.tensor((rows - mean) / np.where(deviation, deviation, 1), dtype=torch.float32)
+        return torch.tensor((rows - mean) / deviation, dtype=torch.float32)
 
     def labels(rows: npt.NDArray[Any]) -> Tensor:
         return torch.tensor(rows, dtype=torch.int64)

@@ -79,6 +79,8 @@ def sharpness(
     gradient = _gradient(model, loss_function, x, y, create_graph=True)
     weights = _weights(model)
     stretch = 1.0 if preconditioner is None else _positive_like(weights, preconditioner).rsqrt()
+    if not gradient.requires_grad:  # the loss is linear in the weights
+        return 0.0
 
     # In the basis of directions that the rounds make, the Hessian is tridiagonal.
     on_diagonal: list[float] = []
@@ -233,6 +235,7 @@ class Probe:
     sharpness: list[float] = field(default_factory=list, init=False)
     gradient_norm: list[float] = field(default_factory=list, init=False)
     update_size: list[UpdateSize] = field(default_factory=list, init=False)
+    _watches: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         function("loss_function", self.loss_function)
@@ -247,12 +250,13 @@ class Probe:
         ``on_start`` asks for.
 
         Raises:
-            ValueError: if the probe holds another run, or for what is no model or no optimizer.
+            ValueError: if the probe watches another run, or for what is no model or no optimizer.
         """
         _check_model(model)
         instance("optimizer", optimizer, torch.optim.Optimizer, "a torch optimizer")
-        if self.step:
-            raise ValueError(f"each run needs a new Probe, this one holds {len(self.step)} measurements")
+        if self._watches:
+            raise ValueError(f"each run needs a new Probe, this one watches another: {len(self.step)} measurements")
+        self._watches = True
         steps = itertools.count()
         before: list[Tensor] = []
 
@@ -261,11 +265,12 @@ class Probe:
                 return
             self.step.append(step)
             self.lr.append(float(optimizer.param_groups[0]["lr"]))  # a tensor LR would go on changing
-            training = model.training
+            modes = [(module, module.training) for module in model.modules()]
             model.eval()
             self.sharpness.append(sharpness(model, self.loss_function, self.x, self.y))
             self.gradient_norm.append(gradient_norm(model, self.loss_function, self.x, self.y))
-            model.train(training)
+            for module, training in modes:  # not model.train(training): a part may be frozen in evaluation mode
+                module.training = training
             before.extend(p.detach().clone() for p in _weights(model))
 
         def compare(*_: Any) -> None:

@@ -202,7 +202,8 @@ class _ResumableLambdaLR(LambdaLR):
         if (groups := len(self.optimizer.param_groups)) != len(self.base_lrs):
             raise ValueError(
                 f"the optimizer has {groups} groups, and had {len(self.base_lrs)} when this scheduler was built; "
-                "after add_param_group, build it anew"
+                "after add_param_group, build it anew; now, "
+                f"lambda step: schedule({self.last_epoch + 1} + step) goes on where this one stands"
             )
         self._built = []  # the LR that building wrote has been used
         super().step(epoch)

@@ -124,7 +124,9 @@ class Budget(Card):
         for name in values:
             one_of("what a sweep changes", name, allowed)
         axes: dict[str, Any] = {
-            n: list(v) for n, v in values.items() if isinstance(v, Iterable) and not isinstance(v, str)
+            name: list(value)
+            for name, value in values.items()
+            if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "shape", None) != ()
         }
         config = replace(self.task, **{name: value for name, value in values.items() if name not in axes})
         if not axes:

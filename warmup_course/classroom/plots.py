@@ -108,6 +108,13 @@ def _named(name: str, series: Any) -> Mapping[str, Any]:
     return series
 
 
+def _row(name: str, values: Any, what: str = "a row of numbers") -> "npt.NDArray[Any]":
+    found = array(name, values, what)
+    if found.ndim != 1:
+        raise refused(name, what, values)
+    return found
+
+
 def _axes(ax: Axes | None, title: str, figsize: tuple[float, float] | None = None) -> Axes:
     """These axes, or those of a new figure."""
     instance("title", title, str, "a text")
@@ -144,8 +151,8 @@ def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax:
     for schedule in _named("schedules", schedules).values():
         instance("schedules", schedule, Schedule, "Schedules by their labels")
     real_number("peak_lr", peak_lr, 0)
-    ax = _axes(ax, title)
     looks = arm_looks(schedules)
+    ax = _axes(ax, title)
     for label, schedule in schedules.items():
         steps = np.arange(schedule.total_steps)
         marker = "o" if len(steps) <= 40 else None
@@ -156,7 +163,7 @@ def lr_curves(schedules: Mapping[str, Schedule], peak_lr: float, title: str, ax:
 
 def traces(meant: npt.ArrayLike, used: npt.ArrayLike, title: str, ax: Axes | None = None) -> None:
     """The LRs that were used, as dots, beside those that were meant, as a dashed line. A crashed run has fewer."""
-    meant, used = array("meant", meant), array("used", used)
+    meant, used = _row("meant", meant), _row("used", used)
     ax = _axes(ax, title, figsize=(8, 2.7))
     ax.plot(meant, color="0.45", linestyle="--", label="meant")
     ax.plot(used, "o", color=WITHOUT_WARMUP, markersize=5, label="used")
@@ -175,9 +182,9 @@ def loss_by_step(arms: Mapping[str, "xr.Dataset"], title: str, ax: Axes | None =
     """
     for runs in _named("arms", arms).values():
         check_runs("arms", runs, outcome=("seed",), batch_loss=("seed", "step"))
+    looks, longest = arm_looks(arms), 0
     ax = _axes(ax, title)
-    longest = 0
-    for label, look in arm_looks(arms).items():
+    for label, look in looks.items():
         runs = arms[label]
         for seed in runs.seed:
             loss = runs.batch_loss.sel(seed=seed).to_numpy()
@@ -267,11 +274,11 @@ def by_epoch(
         first: the epoch of the first number; 0 where it was taken before training.
     """
     for values in _named("series", series).values():
-        array("series", values, "numbers by their labels")
+        _row("series", values, "rows of numbers by their labels")
     text("ylabel", ylabel)
     whole_number("first", first, 0)
-    ax = _axes(ax, title)
     looks = arm_looks(series)
+    ax = _axes(ax, title)
     for label, values in series.items():
         epochs = np.arange(first, len(values) + first)
         marker = "o" if len(values) <= 20 else None
@@ -292,8 +299,8 @@ def descent_path(path: npt.ArrayLike, curvatures: Sequence[float], title: str, a
     """
     path = array("path", path).astype(float)
     curvatures = [real_number("curvatures", curvature, 0) for curvature in elements("curvatures", curvatures)]
-    if path.ndim != 2 or not len(path) or path.shape[1] not in (1, 2):
-        raise refused("path", "an array (steps + 1, 1) or (steps + 1, 2)", path)
+    if path.ndim != 2 or not len(path) or path.shape[1] not in (1, 2) or not np.isfinite(path[0]).all():
+        raise refused("path", "an array (steps + 1, 1) or (steps + 1, 2), its first row finite", path)
     if len(curvatures) != path.shape[1]:
         raise refused("curvatures", f"as many as there are weights, {path.shape[1]}", curvatures)
     ax = _axes(ax, title)
