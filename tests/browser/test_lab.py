@@ -34,6 +34,7 @@ from warmup_course.classroom.quiz import load
 pytestmark = [
     pytest.mark.skipif(find_spec("playwright") is None, reason='playwright is missing: pip install -e ".[test]"'),
     pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium"),
+    pytest.mark.process,
 ]
 
 LESSON = "03_linear_warmup"  # the one that EVERYTHING pretends to be
