@@ -73,8 +73,8 @@ def test_every_figure_is_seen_and_says_what_it_shows(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("lesson", lesson_files.find(FOLDER), ids=lambda lesson: lesson.stem)
 def test_every_stored_figure_says_what_it_shows(lesson: Path):
-    outputs = [output for cell in lesson_files.read(lesson)["cells"] for output in cell.get("outputs", ())]
-    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    shown = lesson_files.outputs(lesson_files.read(lesson))
+    figures = [output for output in shown if "image/png" in output.get("data", {})]
     assert figures
     for figure in figures:
         assert len(figure["metadata"]["image/png"]["alt"].split()) > 4

@@ -110,13 +110,13 @@ def write(path: Path, text: str) -> None:
         raise CommandError(f"{path} cannot be written: {error.strerror}") from error
 
 
-# ---- the learner's copies -------------------------------------------------------------------------------------------
-
-
 def outputs(notebook: Notebook) -> Iterator[dict[str, Any]]:
     """What its cells show, from the first to the last."""
     for cell in notebook["cells"]:
         yield from cell.get("outputs", ())
+
+
+# ---- the learner's copies -------------------------------------------------------------------------------------------
 
 
 def without_outputs(lesson: Path) -> str:
