@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import torch
@@ -138,19 +139,17 @@ class StackedMLP:
         models = _models(config, seeds)
         linear = [[m for m in model.children() if isinstance(m, nn.Linear)] for model in models]
         self.model, self.loss = models[0], config.loss
-        self.optimizer: _Optimizer | None
         self.layers = [
             (_rows([p.weight for p in layer], runs_per_seed), _rows([p.bias[:, None] for p in layer], runs_per_seed))
             for layer in zip(*linear, strict=True)
         ]
-        # Plain SGD adds its steps to the parameters at once; what torch or the learner makes of gradients needs these.
-        rule = (config.optimizer, config.momentum, config.weight_decay, config.clip_norm, config.before_step)
-        is_plain_sgd = rule == ("SGD", 0, 0, math.inf, None)
-        if is_plain_sgd and type(config).make_optimizer is TrainConfig.make_optimizer:
-            self.optimizer, self.gradients = None, []
-        else:
-            self.optimizer = _Optimizer(config, [p for layer in self.layers for p in layer])
-            self.gradients = [(torch.zeros_like(weight), torch.zeros_like(bias)) for weight, bias in self.layers]
+        # Plain SGD adds its steps to the parameters at once, or its gradients to the velocity that momentum keeps. What
+        # torch or the learner makes of gradients needs these by themselves.
+        rule = (config.optimizer, config.weight_decay, config.clip_norm, config.before_step)
+        is_plain_sgd = rule == ("SGD", 0, math.inf, None) and type(config).make_optimizer is TrainConfig.make_optimizer
+        self.optimizer = None if is_plain_sgd else _Optimizer(config, chain(*self.layers))
+        self.momentum = config.momentum
+        self.gradients = [(torch.zeros_like(weight), torch.zeros_like(bias)) for weight, bias in self.layers]
         most_rows = max(config.batch_size, EVALUATION_ROWS)
         self._memory = [bias.new_empty(2, bias.numel() * most_rows) for _, bias in self.layers]
         self._rooms: dict[int, list[_Room]] = {}
@@ -159,11 +158,16 @@ class StackedMLP:
     def step(self, x: Tensor, y: Tensor, lr: Tensor) -> Tensor:
         outputs = self._forward(x)
         losses, error = _loss_and_error(self.loss, outputs, y)
-        if self.optimizer is None:
-            self._backward(x, error.mul_(-lr.view(-1, 1, 1)), into=self.layers, keep=1)
-        else:
+        lr_of_run = lr.view(-1, 1, 1)
+        if self.optimizer is not None:
             self._backward(x, error, into=self.gradients, keep=0)
-            self.optimizer.step([gradient for layer in self.gradients for gradient in layer], lr)
+            self.optimizer.step(list(chain(*self.gradients)), lr)
+        elif self.momentum == 0:
+            self._backward(x, error.mul_(-lr_of_run), into=self.layers, keep=1)
+        else:
+            self._backward(x, error, into=self.gradients, keep=self.momentum)
+            for p, velocity in zip(chain(*self.layers), chain(*self.gradients), strict=True):
+                p.addcmul_(velocity, lr_of_run, value=-1)
         return losses
 
     @torch.no_grad()
@@ -180,7 +184,7 @@ class StackedMLP:
         return loss / len(y), hits / len(y)
 
     def models(self) -> list[nn.Module]:
-        return _unstacked(self.model, [p for layer in self.layers for p in layer])
+        return _unstacked(self.model, list(chain(*self.layers)))
 
     def _room(self, rows: int) -> list["_Room"]:
         """Where the activations and errors of so many rows go, layer by layer."""
