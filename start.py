@@ -99,10 +99,10 @@ def main(arguments: list[str]) -> int:
     extra = {"test": "[test]", **for_teachers}.get(command[0], "")
     if any(word in asks for word in command):
         extra = ""  # to be read, a command's help needs nothing of it
-    if not is_ready(goal_for(torch, extra)):
+    if read_stamp() != goal_for(torch, extra):
         with only_one_installation() as lock:
             goal = goal_for(torch, extra)  # another one may have ended just now
-            if not is_ready(goal):
+            if read_stamp() != goal:
                 install(goal, lock, wheels)
     # -P: nothing is imported from the folder that one happens to be in.
     return hand_over([str(PYTHON), "-P", "-m", "warmup_course.cli", *command])
@@ -170,10 +170,6 @@ def python_of_venv() -> str:
     except OSError:
         return ""
     return said if said in SUPPORTED else ""
-
-
-def is_ready(goal: dict[str, Any]) -> bool:
-    return read_stamp() == goal
 
 
 def read_stamp() -> dict[str, Any]:

@@ -54,6 +54,7 @@ from warmup_course.classroom import (
     quiz,
 )
 from warmup_course.classroom.capstone import Budget
+from warmup_course.classroom.detective import log_of, trace
 from warmup_course.classroom.exercises import EXERCISES
 from warmup_course.probes import Probe, gradient_noise, gradient_norm, sharpness, update_size
 from warmup_course.shapes import DECAYS, WARMUPS
@@ -157,7 +158,6 @@ CALLS = {
         {"peak_lr": {*MAY_TAKE["float"], "list"}},
     ),
     "lambda_lr": Call(lambda_lr, {"optimizer": torch.optim.SGD(MLP(4, 3).parameters()), "schedule": Schedule(3)}),
-    "from_json": Call(Schedule.from_json, {"text": Schedule(3).to_json()}, {"text": set()}),
     "TrainConfig": Call(
         TrainConfig, {"data": "digits", "device": "cpu"}, {"data": set(), "device": set(), "clip_norm": POSITIVE}
     ),
@@ -246,6 +246,8 @@ CALLS = {
     "outcome_shares": Call(plots.outcome_shares, {"runs": RUNS.isel(warmup_steps=0), **drawn()}, TITLES),
     "by_epoch": Call(plots.by_epoch, {"series": {"one": [1.0]}, "ylabel": "loss", **drawn()}, TITLES),
     "descent_path": Call(plots.descent_path, {"path": [[1.0], [0.5]], "curvatures": [1.0], **drawn()}, TITLES),
+    "trace": Call(trace, {"milestone": 6, "t_max": 24, "calls": 1}),
+    "log_of": Call(log_of, {"case": "A"}, {"case": set()}),
     "Budget": Call(Budget, {"task": TINY, "steps": 100}),
     "Budget.sweep": Call(
         lambda **values: Budget(TINY, 100).sweep(**values),
@@ -418,6 +420,7 @@ BEYOND: list[tuple[str, dict[str, Any], str]] = [
     ("TrainingLab", {"config": replace(TRAINED, peak_lr=5.0)}, "peak_lr must be"),
     ("TrainingLab", {"config": replace(TRAINED, batch_size=17)}, "batch_size must be one of"),
     ("TrainingLab", {"config": replace(TRAINED, optimizer="AdamW")}, "optimizer must be one of"),
+    *(("trace", {name: 0}, f"{name} must be a whole number of at least 1, got 0") for name in CALLS["trace"].arguments),
     ("Budget", {"steps": 0}, "steps must be a whole number from 1 to 2147483647, got 0"),
     ("begin", {"seed": 4000}, "seed must be a whole number from 0 to 3999, got 4000"),
     ("seeds", {"count": 1001}, "count must be a whole number from 1 to 1000, got 1001"),

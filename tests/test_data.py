@@ -147,13 +147,6 @@ def test_a_numpy_number_is_a_batch_size() -> None:
     assert len(next(iter(data.digits().train_loader(np.int64(500), np.int64(0))))[0]) == 500
 
 
-def test_the_seed_decides_the_split() -> None:
-    x, y = np.arange(50.0)[:, None], np.arange(50) % 2
-    first, again, other = (standardised_split("rows", x, y, seed=seed).x_train for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
 def test_a_data_set_is_made_once_and_moved_as_a_copy() -> None:
     dataset = load("tabular")
     assert load("tabular") is load(dataset) is dataset

@@ -4,10 +4,11 @@ import json
 import statistics
 from pathlib import Path
 
+import lessons
 import pytest
 from nbformat import v4, validate, write
 
-from warmup_course import cli, lesson_files
+from warmup_course import lesson_files
 from warmup_course.authoring.evidence import (
     PREDICTION,
     Claim,
@@ -25,7 +26,6 @@ from warmup_course.authoring.evidence import (
     write_csv,
 )
 
-LESSONS = sorted(cli.LESSONS.glob("[0-9]*.ipynb"))
 CELLS = [
     "device = 'auto'\nseed = 0",
     (
@@ -168,19 +168,16 @@ def test_what_failed_is_told_and_measured_again(tmp_path: Path) -> None:
     assert (lesson.read_bytes(), read_csv(table)) == (before, ROWS[:2])  # what was known before it failed
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+@lessons.each_lesson
 def test_every_claim_of_a_lesson_has_been_measured(lesson: Path) -> None:
-    cells = json.loads(lesson.read_text("utf-8"))["cells"]
-    shown = "".join(
-        "".join(output.get("text", ())) for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]
-    )
+    shown = "".join("".join(output.get("text", ())) for output in lesson_files.outputs(lessons.load(lesson)))
     claims = {line.removeprefix("✔ ") for line in shown.splitlines() if line.startswith("✔ ")}
     rows = [row for row in read_csv(lesson_files.EVIDENCE) if row.lesson == lesson.stem]
     measured = {row.claim for row in rows if not row.claim.startswith(PREDICTION)}
     assert claims == measured, f"then measure it: warmup-course evidence {lesson.stem[:2]}"
-    assert "".join(cells[-1]["source"]) == last_line(rows)
+    assert "".join(lessons.load(lesson)["cells"][-1]["source"]) == last_line(rows)
 
 
 def test_the_page_is_that_of_the_table() -> None:
-    [cell] = json.loads((cli.LESSONS / "evidence.ipynb").read_text("utf-8"))["cells"]
-    assert "".join(cell["source"]) == page(read_csv(lesson_files.EVIDENCE))
+    [shown] = lessons.sources(lessons.FOLDER / lesson_files.EVIDENCE_PAGE, "markdown")
+    assert shown == page(read_csv(lesson_files.EVIDENCE))

@@ -4,14 +4,13 @@ import io
 import re
 import sys
 import textwrap
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from small_lessons import code, write_lesson
 
-from warmup_course.authoring import execution, reports
-from warmup_course.authoring.execution import Execution, execute_all
+from warmup_course.authoring import execution
+from warmup_course.authoring.execution import execute_all
 from warmup_course.lesson_files import CommandError, find
 
 
@@ -137,10 +136,3 @@ def test_a_folder_that_cannot_take_the_executed_lessons_is_refused_before_any_wo
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match=r"cannot be written into .*: Not a directory"):
         execute_all(lessons, {}, tmp_path / "file/out")
-
-
-def test_the_page_of_one_lesson_counts_one(tmp_path: Path):
-    reports.page(
-        [Execution(tmp_path / "00.ipynb", 1.0, None, None)], {}, datetime.now(UTC), tmp_path, tmp_path / "page"
-    )
-    assert "<h1>1 lesson, all passed</h1>" in (tmp_path / "page").read_text("utf-8")

@@ -6,24 +6,22 @@ from html import escape
 from pathlib import Path
 
 import pytest
+from browser import in_chromium
+from lessons import LESSONS, each_lesson
 
 from warmup_course.authoring import handout as printed
-from warmup_course.authoring.headless import find_chromium
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import load
 from warmup_course.cli import main
-from warmup_course.lesson_files import LESSONS, find
-
-ALL = find(LESSONS)
 
 
-@pytest.mark.parametrize("lesson", ALL, ids=lambda path: path.stem)
+@each_lesson
 def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
     pages = {answers: printed.handout(lesson, answers) for answers in (False, True)}
     predictions = lesson.read_text("utf-8").count("**Predict.** ") // 2  # each as Markdown and as plain text
     questions = load(lesson.stem)["questions"]
     for page in pages.values():
-        assert (1 if lesson == ALL[0] else 2) <= page.count("<img ") <= printed.FIGURES
+        assert (1 if lesson == LESSONS[0] else 2) <= page.count("<img ") <= printed.FIGURES
         assert "\\(" not in page  # no formula waits for a program that the page does not have
         assert page.count("<section>") == predictions + len(questions)
         assert all(html_of(question["ask"].strip()).partition("</p>")[0] in page for question in questions)
@@ -36,7 +34,7 @@ def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
 
 def test_the_key_of_an_order_is_that_of_its_shuffled_letters():
     [question] = [q for q in load("03_linear_warmup")["questions"] if q["kind"] == "order"]
-    sections = re.findall(r"<section>.*?</section>", printed.handout(ALL[3], answers=True), re.S)
+    sections = re.findall(r"<section>.*?</section>", printed.handout(LESSONS[3], answers=True), re.S)
     [section] = [text for text in sections if html_of(question["ask"].strip()).partition("</p>")[0] in text]
     by_letter = dict(re.findall(r"<li>☐ ([A-Z])\. (.*?)</li>", section, re.S))
     letters = re.search(r"<strong>([A-Z ]+)\.</strong>", section)[1].split()
@@ -45,9 +43,9 @@ def test_the_key_of_an_order_is_that_of_its_shuffled_letters():
 
 @pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium")
+@in_chromium
 @pytest.mark.parametrize("answers", [False, True])
-@pytest.mark.parametrize("lesson", ALL, ids=lambda path: path.stem)
+@each_lesson
 def test_there_are_two_pages(lesson: Path, answers: bool, tmp_path: Path):
     pdf = printed.write_handout(lesson, tmp_path, answers).read_bytes()
     assert pdf.startswith(b"%PDF")

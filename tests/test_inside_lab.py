@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from pretended_browser import pixels
 
 from warmup_course import MLP, TrainConfig, train
 from warmup_course.classroom import InsideLab
@@ -49,11 +49,6 @@ def drawn(lab: InsideLab, panel: str) -> dict[str, Any]:
     titles = {ax: "".join(map(ax.get_title, ("left", "center", "right"))) for ax in lab.picture.figure.axes}
     [ax] = [ax for ax, title in titles.items() if title == PANELS[panel]]
     return dict(zip(("curve", "cursor", "dot", "limit"), ax.lines, strict=False))
-
-
-def picture(png: bytes) -> np.ndarray:
-    with Image.open(BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
 
 
 def test_all_panels_show_what_was_recorded(runs: Any) -> None:
@@ -136,7 +131,7 @@ def test_a_saved_page_shows_the_cursor_too(runs: Any) -> None:
     assert bundle["text/plain"].startswith("A lab with controls for model, peak LR, warmup steps, step.")
     file = BytesIO()
     lab.picture.figure.savefig(file, dpi=72)
-    saved, shown = picture(file.getvalue()), picture(lab.picture.value)
+    saved, shown = pixels(file.getvalue()), pixels(lab.picture.value)
     assert saved.shape == shown.shape
     assert (saved != shown).any(axis=-1).mean() < 0.01
 

@@ -3,7 +3,6 @@
 import copy
 import runpy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -21,12 +20,17 @@ FIGURE = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}
 
 
 @pytest.fixture
-def save() -> Callable[..., Any]:
-    """A function from the data of one cell's outputs to the outputs that are saved."""
+def hook() -> Callable[..., None]:
+    """What Jupyter calls before it saves a file."""
     config = Config()
-    path = Path(cli.PACKAGE / "jupyterlab_settings" / "jupyter_server_config.py")
+    path = cli.PACKAGE / "jupyterlab_settings" / "jupyter_server_config.py"
     runpy.run_path(str(path), {"get_config": lambda: config})
-    hook = config.FileContentsManager.pre_save_hook
+    return config.FileContentsManager.pre_save_hook
+
+
+@pytest.fixture
+def save(hook: Callable[..., None]) -> Callable[..., Any]:
+    """A function from the data of one cell's outputs to the outputs that are saved."""
 
     def save(*data: dict[str, Any]) -> list[dict[str, Any]]:
         outputs = [v4.new_output("display_data", copy.deepcopy(bundle)) for bundle in data]
@@ -63,10 +67,7 @@ def test_a_cell_without_widgets_stays(save: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("model", [{"type": "file", "content": "text"}, {"type": "notebook", "content": None}])
-def test_other_files_pass(model: dict[str, Any]) -> None:
-    config = Config()
-    path = cli.PACKAGE / "jupyterlab_settings" / "jupyter_server_config.py"
-    runpy.run_path(str(path), {"get_config": lambda: config})
+def test_other_files_pass(model: dict[str, Any], hook: Callable[..., None]) -> None:
     before = copy.deepcopy(model)
-    config.FileContentsManager.pre_save_hook(model=model)
+    hook(model=model)
     assert model == before

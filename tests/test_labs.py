@@ -9,7 +9,7 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from PIL import Image
+from pretended_browser import pixels
 from waiting import wait_for
 
 from warmup_course import MLP, TrainConfig, sweep
@@ -18,11 +18,6 @@ from warmup_course.classroom.labs.training import summary_of
 from warmup_course.classroom.picture import Picture
 
 SHORT = TrainConfig(loss="squared_error", peak_lr=0.125, total_steps=40, device="cpu")
-
-
-def pixels(png: bytes) -> np.ndarray:
-    with Image.open(BytesIO(png)) as picture:
-        return np.asarray(picture.convert("RGB")).astype(int)
 
 
 # ---- Picture --------------------------------------------------------------------------------------------------------

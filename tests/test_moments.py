@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import in_chromium
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from warmup_course import moments, variables
 from warmup_course.authoring.demo import _needed, code_of, page_of, prepare
-from warmup_course.authoring.headless import chromium, find_chromium
+from warmup_course.authoring.headless import chromium
 from warmup_course.classroom import detective
 from warmup_course.classroom.detective import CASES, log_of
 from warmup_course.classroom.labs import TrainingLab
@@ -261,7 +262,6 @@ def test_demo_lists_its_labs_and_names_them_for_another(capsys: pytest.CaptureFi
 
 
 WINDOW = {"viewport": {"width": 1920, "height": 1080}}
-in_chromium = pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium")
 
 
 def asks_its_questions(page: Any, name: str) -> None:

@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
+from lessons import FOLDER, LESSONS, each_lesson, load, sources
 
 from warmup_course import lesson_files
 from warmup_course.authoring import execution, normal_form
@@ -18,25 +18,11 @@ from warmup_course.authoring.evidence import measure
 from warmup_course.classroom.quiz import load as load_quiz
 from warmup_course.lesson_files import outputs
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-LESSONS = lesson_files.find(FOLDER)
 GLOSSARY = FOLDER / lesson_files.GLOSSARY
 
 LEAVES = "The short path leaves here"
 
-each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 each_page = pytest.mark.parametrize("page", [*LESSONS, GLOSSARY], ids=lambda page: page.stem)
-
-
-@cache
-def load(lesson: Path) -> dict[str, Any]:
-    return json.loads(lesson.read_text("utf-8"))
-
-
-def sources(lesson: Path, kind: str) -> list[str]:
-    """The texts of the cells of one kind that have any."""
-    cells = [cell for cell in load(lesson)["cells"] if cell["cell_type"] == kind]
-    return [source for cell in cells if (source := "".join(cell["source"])).strip()]
 
 
 def parameters_cell(lesson: Path) -> dict[str, Any]:

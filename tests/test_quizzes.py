@@ -1,7 +1,6 @@
 """The questions of the lessons: their form, and each key against a computation or against what its lesson claims."""
 
 import copy
-import json
 import random
 import re
 import warnings
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import lessons as notebooks
 import numpy as np
 import pytest
 import yaml
@@ -49,9 +49,7 @@ def place_of_right(question: dict[str, Any]) -> int:
 
 
 def cells(lesson: str, kind: str) -> list[str]:
-    """The texts of a lesson's cells of one kind."""
-    notebook = json.loads((ROOT / "notebooks" / f"{lesson}.ipynb").read_text("utf-8"))
-    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+    return notebooks.sources(notebooks.FOLDER / f"{lesson}.ipynb", kind)
 
 
 # ---- form ------------------------------------------------------------------------------------------------------------
@@ -160,7 +158,7 @@ def test_lesson_00_lists_the_others():
 
 
 def test_each_lesson_has_its_quiz():
-    assert [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))] == LESSONS
+    assert [lesson.stem for lesson in notebooks.LESSONS] == LESSONS
 
 
 def test_the_final_quiz_draws_on_every_lesson():
@@ -292,7 +290,7 @@ def test_the_stored_lesson_shows_these_questions_without_their_answers(lesson: s
     stored = LESSONS[-1] if lesson == "final" else lesson
     shown = [
         "".join(output["data"]["text/markdown"])
-        for cell in json.loads((ROOT / "notebooks" / f"{stored}.ipynb").read_text("utf-8"))["cells"]
+        for cell in notebooks.load(notebooks.FOLDER / f"{stored}.ipynb")["cells"]
         if f'quiz("{lesson}")' in "".join(cell["source"])
         for output in cell["outputs"]
     ]

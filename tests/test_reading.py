@@ -2,11 +2,11 @@
 
 import json
 import re
-from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import FOLDER, LESSONS, each_lesson, load, sources
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
@@ -15,14 +15,11 @@ from warmup_course.authoring import normal_form
 from warmup_course.authoring.site import slug
 from warmup_course.classroom.plots import alt_text
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-PAGES = [*lesson_files.find(FOLDER), FOLDER / lesson_files.GLOSSARY]
+PAGES = [*LESSONS, FOLDER / lesson_files.GLOSSARY]
 
 
-@cache
 def markdown_of(name: str) -> str:
-    cells = lesson_files.read(FOLDER / name)["cells"]
-    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return "\n\n".join(sources(FOLDER / name, "markdown"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -71,9 +68,9 @@ def test_every_figure_is_seen_and_says_what_it_shows(tmp_path: Path, monkeypatch
     assert [state and state["settings"]["warmup_steps"] for state in states] == [None, None, 5, None]
 
 
-@pytest.mark.parametrize("lesson", lesson_files.find(FOLDER), ids=lambda lesson: lesson.stem)
+@each_lesson
 def test_every_stored_figure_says_what_it_shows(lesson: Path):
-    shown = lesson_files.outputs(lesson_files.read(lesson))
+    shown = lesson_files.outputs(load(lesson))
     figures = [output for output in shown if "image/png" in output.get("data", {})]
     assert figures
     for figure in figures:

@@ -3,11 +3,11 @@
 import json
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from bs4 import BeautifulSoup
 from small_lessons import code, write_lesson
 
 from warmup_course.authoring.claims import Claim
@@ -118,31 +118,21 @@ def test_the_figures_are_those_shown_last_before_each_failure(executions: list[E
     assert last_figures(broken, {"cells": []}) == []
 
 
-class Page(HTMLParser):
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.said = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data: str) -> None:
-        self.said += data
-
-
 def test_the_page_needs_no_other_file_and_shows_what_failed(executions: list[Execution], tmp_path: Path):
     page(executions, {}, BEGUN, tmp_path, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
-    read = Page(text)
-    pictures = [attributes for tag, attributes in read.tags if tag == "img"]
+    read = BeautifulSoup(text, "html.parser")
+    pictures = read("img")
     assert [picture["src"] for picture in pictures] == [f"data:{PNG};base64,BB==", f"data:{PNG};base64,EE=="]
     assert pictures[0]["alt"] == 'about "BB=="'
-    links = [attributes["href"] for tag, attributes in read.tags if tag == "a"]
-    assert links == [f"#{attributes['id']}" for tag, attributes in read.tags if tag == "h2"]
+    assert [link["href"] for link in read("a")] == [f"#{heading['id']}" for heading in read("h2")]
     assert not re.search(r"https?://|<script|<link", text)
-    assert "5 lessons, 3 failed" in read.said
+    assert "5 lessons, 3 failed" in read.text
     for words in ["3 of 6 claims hold", "no < yes", "nan > 3e-05", "ValueError: a < b &  no", "the GPU (X 1)"]:
-        assert words in read.said
-    assert "2026-05-04 03:02 UTC. Python 3." in read.said
+        assert words in read.text
+    assert "2026-05-04 03:02 UTC. Python 3." in read.text
+
+
+def test_the_page_of_one_lesson_counts_one(tmp_path: Path):
+    page([Execution(tmp_path / "00.ipynb", 1.0, None, None)], {}, BEGUN, tmp_path, tmp_path / "page.html")
+    assert "<h1>1 lesson, all passed</h1>" in (tmp_path / "page.html").read_text("utf-8")

@@ -40,6 +40,13 @@ MakeLambda = Callable[[Optimizer, Callable[[int], float]], LambdaLR]
 MakeSchedulers = Callable[[Optimizer, MakeLambda], list[LRScheduler]]
 
 
+def through_torch_save(kept: Any, weights_only: bool) -> Any:
+    file = io.BytesIO()
+    torch.save(kept, file)
+    file.seek(0)
+    return torch.load(file, weights_only=weights_only)
+
+
 @dataclass
 class Run:
     """A model, its optimizer and schedulers; ``save`` and ``load`` as a user would write them."""
@@ -102,11 +109,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
         }
-        file = io.BytesIO()
-        torch.save(state, file)
-        file.seek(0)
-        loaded: dict[str, Any] = torch.load(file, weights_only=True)
-        return loaded
+        return through_torch_save(state, weights_only=True)
 
     def load(self, state: dict[str, Any], order: Order) -> "Run":
         self.model.load_state_dict(state["model"])
@@ -335,15 +338,11 @@ test_many_runs_go_on_as_if_nothing_had_happened = pytest.mark.slow(with_examples
 # --- other ways to keep a scheduler ----------------------------------------------------------------------------------
 
 
-def through_torch_save(run: Run) -> Run:
-    file = io.BytesIO()
-    torch.save(run, file)
-    file.seek(0)
-    loaded: Run = torch.load(file, weights_only=False)
-    return loaded
-
-
-KEEP: list[Callable[[Run], Run]] = [lambda run: pickle.loads(pickle.dumps(run)), copy.deepcopy, through_torch_save]
+KEEP: list[Callable[[Run], Run]] = [
+    lambda run: pickle.loads(pickle.dumps(run)),
+    copy.deepcopy,
+    partial(through_torch_save, weights_only=False),
+]
 
 
 # torch notices that the copy's optimizer is not the one that the scheduler watched.
@@ -402,8 +401,8 @@ def test_every_step_of_every_composition_in_another_process() -> None:
 # --- an LR of somebody else, and errors ------------------------------------------------------------------------------
 
 
-def fresh(lr: Any = 0.1, groups: int = 1) -> Optimizer:
-    return SGD([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(groups)], lr=lr)
+def fresh(groups: int = 1) -> Optimizer:
+    return SGD([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(groups)], lr=0.1)
 
 
 def saved(steps: int, schedule: Callable[[int], float] = SCHEDULE, groups: int = 1) -> tuple[dict[str, Any], ...]:

@@ -1,13 +1,13 @@
 """What a learner is sent runs no code: no file, name, answer or title; and nothing is open to other machines."""
 
 import ast
-import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import lessons
 import pytest
 
 from warmup_course import Schedule, TrainConfig
@@ -23,7 +23,6 @@ PROGRAMS = [
     ROOT / "start.py",
     *(path for part in ("warmup_course", "benchmarks") for path in (ROOT / part).rglob("*.py")),
 ]
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 # ---- code -----------------------------------------------------------------------------------------------------------
@@ -60,10 +59,7 @@ def risks(code: str) -> Iterator[str]:
 @cache
 def sources() -> dict[str, str]:
     found = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in PROGRAMS}
-    for path in LESSONS:
-        cells = json.loads(path.read_text("utf-8"))["cells"]
-        found[path.name] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return found
+    return found | {path.name: "\n".join(lessons.sources(path, "code")) for path in lessons.FOLDER.glob("*.ipynb")}
 
 
 ALLOWED = {

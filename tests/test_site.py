@@ -7,12 +7,12 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
+from lessons import LESSONS, load
 
 from warmup_course import lesson_files
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of
 from warmup_course.cli import main
-from warmup_course.lesson_files import LESSONS, find, read
 
 BROWSER_LAB = re.compile(r"^(QuadraticLab|ScheduleLab|StabilityLab)\(", re.M)
 NOT_STORED = {"layout", "tabbable", "tooltip"}
@@ -22,8 +22,8 @@ def stored_labs() -> list[tuple[str, dict, str]]:
     """The class, the state and the words of each lab of the lessons that computes in the browser."""
     return [
         (kind[1], output["metadata"].get("lab", {}), "".join(output["data"]["text/plain"]))
-        for lesson in find(LESSONS)
-        for cell in read(lesson)["cells"]
+        for lesson in LESSONS
+        for cell in load(lesson)["cells"]
         if cell["cell_type"] == "code" and (kind := BROWSER_LAB.search("".join(cell["source"])))
         for output in cell["outputs"]
         if "data" in output

@@ -5,14 +5,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from browser import in_chromium
+from lessons import LESSONS, each_lesson
 
 from warmup_course.authoring.handout import predictions
-from warmup_course.authoring.headless import chromium, find_chromium
+from warmup_course.authoring.headless import chromium
 from warmup_course.authoring.slides import slides_of, write_slides
 from warmup_course.cli import main
-from warmup_course.lesson_files import LESSONS, find, read
+from warmup_course.lesson_files import read
 
-ALL = find(LESSONS)
 pytestmark = pytest.mark.skipif(
     find_spec("sphinx_revealjs") is None, reason="there is no reveal.js here: the extra [classroom]"
 )
@@ -26,7 +27,7 @@ WRONG = """() => [...Reveal.getCurrentSlide().querySelectorAll("*")].flatMap((el
 })"""
 
 
-@pytest.mark.parametrize("lesson", ALL, ids=lambda path: path.stem)
+@each_lesson
 def test_they_follow_from_the_lesson(lesson: Path):
     slides, cells = slides_of(lesson), read(lesson)["cells"]
     asked = [slide for slide in slides if "<ol>" in slide.html and slide.later]
@@ -46,13 +47,13 @@ def test_they_follow_from_the_lesson(lesson: Path):
 
 @pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium")
+@in_chromium
 def test_nothing_is_small_or_off_the_screen(tmp_path: Path):
     asked: list[str] = []
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
         page.on("request", lambda request: asked.append(request.url))
-        for lesson in ALL:
+        for lesson in LESSONS:
             page.goto(write_slides(lesson, tmp_path).as_uri())
             for number in range(len(slides_of(lesson))):
                 page.evaluate("number => Reveal.slide(number, 0, 9)", number)

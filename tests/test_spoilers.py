@@ -14,15 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+from lessons import LESSONS, each_lesson, load
 
-from warmup_course import lesson_files
-
-LESSONS = lesson_files.find(Path(__file__).resolve().parent.parent / "notebooks")
 LISTING = Path(__file__).with_name("visible_before_reveal.md")
-
-
-each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 
 
 @dataclass
@@ -68,7 +62,7 @@ def written(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 @cache
 def asked(lesson: Path) -> list[Asked]:
-    cells = lesson_files.read(lesson)["cells"]
+    cells = load(lesson)["cells"]
     found = []
     for start, cell in enumerate(cells):
         for name in sorted(calls(cell, "predict")):

@@ -240,6 +240,13 @@ def test_transformers_train_on_tokens(norm: Any) -> None:
     assert history.batch_loss[-1] < 0.7 * history.batch_loss[0]
 
 
+def test_numpy_numbers_from_a_grid_are_welcome() -> None:
+    run = config(peak_lr=np.float64(0.1), seed=np.int64(3), warmup_steps=np.int64(4), total_steps=5)
+    history = train(run)
+    assert history == train(config(seed=3, warmup_steps=4, total_steps=5))
+    assert {type(lr) for lr in history.lr} == {float}
+
+
 # --- how runs end ----------------------------------------------------------------------------------------------------
 
 
@@ -314,13 +321,3 @@ def test_a_text_is_trained_as_in_a_loop_by_hand() -> None:
     assert history.valid_loss[-1] == pytest.approx(F.cross_entropy(outputs.mT, text.y_valid).item(), rel=1e-5)
     assert history.valid_accuracy[-1] == pytest.approx((outputs.argmax(-1) == text.y_valid).float().mean().item())
     assert history.chance == 1 / 96
-
-
-# --- what is refused, before any work starts -------------------------------------------------------------------------
-
-
-def test_numpy_numbers_from_a_grid_are_welcome() -> None:
-    run = config(peak_lr=np.float64(0.1), seed=np.int64(3), warmup_steps=np.int64(4), total_steps=5)
-    history = train(run)
-    assert history == train(config(seed=3, warmup_steps=4, total_steps=5))
-    assert {type(lr) for lr in history.lr} == {float}

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from lessons import each_lesson
 from pretended_gpu import pretended_gpu
 from torch import nn
 
@@ -191,13 +192,11 @@ def test_a_lesson_begins(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 # ---- the lessons ----------------------------------------------------------------------------------------------------
 
-LESSONS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("[0-9]*.ipynb"))
-
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.filterwarnings("ignore:More than 20 figures have been opened")  # a notebook closes them
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+@each_lesson
 def test_a_lesson_with_the_functions_that_it_defines(lesson: Path):
     """In this process, one cell after the other, with two seeds: what comes out is not looked at."""
     run_cells(lesson, {"device": "cuda", "n_seeds": 2}, ast.NodeTransformer(), {}, lambda *_: None)

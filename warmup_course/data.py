@@ -126,13 +126,12 @@ def batch_order(rows: int, batch_size: int, seed: int) -> BatchSampler:
     return BatchSampler(RandomSampler(range(rows), generator=generator), batch_size, drop_last=False)
 
 
-def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], *, seed: int = 0) -> Dataset:
+def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Dataset:
     """80 % training and 20 % validation rows, with equal class shares, standardised by the training rows.
 
     Args:
         x: (rows, features) inputs.
         y: (rows,) labels 0 ... n_classes - 1.
-        seed: fixes the split; below 2**32.
 
     Raises:
         ValueError: for rows that are not finite or do not fit together, labels that are not 0 ... n_classes - 1, or too
@@ -141,11 +140,10 @@ def standardised_split(name: str, x: npt.NDArray[Any], y: npt.NDArray[Any], *, s
     from sklearn.model_selection import train_test_split
 
     text("name", name)
-    whole_number("seed", seed, 0, 2**32 - 1)
     _inputs("x", torch.as_tensor(x, dtype=torch.float64) if isinstance(x, np.ndarray) and x.dtype.kind in "iuf" else x)
     if not isinstance(y, np.ndarray) or y.shape != (len(x),) or set(y.tolist()) != set(range(len(set(y.tolist())))):
         raise refused("y", f"an array of {len(x)} labels 0 ... n_classes - 1", y)
-    x_train, x_valid, y_train, y_valid = train_test_split(x, y, test_size=0.2, stratify=y, random_state=seed)
+    x_train, x_valid, y_train, y_valid = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
     if set(y_valid.tolist()) != set(y.tolist()):
         raise refused("y", "labels with enough rows of each class for both splits", y)
     return _standardised(name, (x_train, y_train), (x_valid, y_valid))

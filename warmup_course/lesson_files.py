@@ -67,7 +67,7 @@ def find(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     return sorted(found) if names else lessons
 
 
-def find_with_code(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+def find_with_code(folder: Path, names: Sequence[str]) -> list[Path]:
     """As find, and a CommandError for a page beside the lessons too: there is nothing to execute."""
     lessons = find(folder, names)
     for lesson in lessons:

@@ -129,14 +129,12 @@ class TinyTransformer(nn.Module):
         _check_transformer(norm, layers, width, heads, feedforward)
         self.embed = nn.Linear(token_features, width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.blocks = nn.ModuleList(_Block(norm, width, heads, feedforward) for _ in range(layers))
+        self.blocks = nn.Sequential(*(_Block(norm, width, heads, feedforward) for _ in range(layers)))
         self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.head = nn.Linear(width, out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.embed(x) + self.position
-        for block in self.blocks:
-            h = block(h)
+        h = self.blocks(self.embed(x) + self.position)
         return self.head(self.final_norm(h).mean(dim=1))
 
 
@@ -176,14 +174,12 @@ class TinyGPT(nn.Module):
         self.embed = nn.Embedding(symbols, width)
         nn.init.normal_(self.embed.weight, std=0.02)
         self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.blocks = nn.ModuleList(_Block(norm, width, heads, feedforward, causal=True) for _ in range(layers))
+        self.blocks = nn.Sequential(*(_Block(norm, width, heads, feedforward, causal=True) for _ in range(layers)))
         self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.head = nn.Linear(width, symbols)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.embed(x) + self.position[: x.shape[-1]]
-        for block in self.blocks:
-            h = block(h)
+        h = self.blocks(self.embed(x) + self.position[: x.shape[-1]])
         return self.head(self.final_norm(h))
 
 

@@ -165,12 +165,10 @@ class UpdateSize(NamedTuple):
     Attributes:
         norm: the Euclidean norm of the change.
         rms: the root of the mean of its squares: what a typical weight changed by.
-        relative: norm, divided by the norm of the weights before.
     """
 
     norm: float
     rms: float
-    relative: float
 
 
 def update_size(before: Iterable[Tensor], after: Iterable[Tensor]) -> UpdateSize:
@@ -183,16 +181,16 @@ def update_size(before: Iterable[Tensor], after: Iterable[Tensor]) -> UpdateSize
     Raises:
         ValueError: for what are no lists of tensors, or if the shapes differ.
 
-    >>> update_size([torch.tensor([0.0, 10.0]), torch.tensor([0.0, 0.0])], [torch.tensor([3.0, 6.0]), torch.zeros(2)])
-    UpdateSize(norm=5.0, rms=2.5, relative=0.5)
+    >>> update_size([torch.tensor([0.0, 10.0]), torch.zeros(2)], [torch.tensor([3.0, 6.0]), torch.zeros(2)])
+    UpdateSize(norm=5.0, rms=2.5)
     """
     before, after = _tensors("before", before), _tensors("after", after)
     shapes = [[tuple(p.shape) for p in weights] for weights in (before, after)]
     if not before or shapes[0] != shapes[1]:
         raise ValueError(f"before and after must be the same weights, got shapes {shapes[0]} and {shapes[1]}")
-    old = _vector(before)
-    norm = (_vector(after) - old).norm()
-    return UpdateSize(norm.item(), (norm / math.sqrt(len(old))).item(), (norm / old.norm()).item())
+    change = _vector(after) - _vector(before)
+    norm = change.norm()
+    return UpdateSize(norm.item(), (norm / math.sqrt(len(change))).item())
 
 
 @dataclass

@@ -131,6 +131,11 @@ class StackedMLP:
 
     Activations are (runs, features, rows), so that the weights keep nn.Linear's layout, (runs, out, in), and the first
     layers of all runs that see the same rows are one matrix.
+
+    Only ``step`` writes into ``layers``, the parameters, and ``gradients``: those of the latest batch or, of plain SGD,
+    the velocity that momentum keeps. Rooms of all sizes share one memory, which the next ``_forward`` overwrites: it
+    puts each layer's outputs into ``out``, where the next layer's ReLU makes them activations and, at the top,
+    ``_loss_and_error`` makes them the error. ``_backward`` puts the errors of the layers below into ``error``.
     """
 
     BYTES = 2**21

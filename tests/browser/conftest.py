@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from lessons import FOLDER
 from nbformat import v4, write
 
 from warmup_course.authoring.headless import OpenNotebook, chromium, jupyterlab
 from warmup_course.authoring.normal_form import METADATA
 from warmup_course.classroom import store
 
-LESSONS = Path(__file__).resolve().parents[2] / "notebooks"
 EVERYTHING = "99_everything.ipynb"
 FAILED = pytest.StashKey[bool]()
 
@@ -80,7 +80,7 @@ CELLS = [BEGIN, SCHEDULE, QUADRATIC, STABILITY, TRAINING, SLIDER, QUIZ, PREDICTI
 def server(tmp_path_factory: pytest.TempPathFactory, no_learners_answers):
     """The address of a JupyterLab with the course's lessons and EVERYTHING."""
     lessons, folder = tmp_path_factory.mktemp("lessons"), tmp_path_factory.mktemp("jupyterlab")
-    for lesson in LESSONS.glob("*.ipynb"):
+    for lesson in FOLDER.glob("*.ipynb"):
         shutil.copy(lesson, lessons)
     cells = [v4.new_code_cell(source) for source in CELLS]
     write(v4.new_notebook(cells=cells, metadata=METADATA), lessons / EVERYTHING)

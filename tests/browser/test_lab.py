@@ -2,18 +2,18 @@
 
 import os
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from lessons import each_lesson
 from nbformat import v4, write
 
+from browser import NEEDS
 from browser.conftest import (
     BEGIN,
     CELLS,
     EXERCISE,
     LABS,
-    LESSONS,
     PREDICTION,
     PROGRESS,
     QUADRATIC,
@@ -26,16 +26,12 @@ from browser.conftest import (
     new_page,
 )
 from warmup_course import Schedule, to_code
-from warmup_course.authoring.headless import OpenNotebook, find_chromium, jupyterlab
+from warmup_course.authoring.headless import OpenNotebook, jupyterlab
 from warmup_course.authoring.normal_form import METADATA
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("playwright") is None, reason='playwright is missing: pip install -e ".[test]"'),
-    pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium"),
-    pytest.mark.process,
-]
+pytestmark = NEEDS
 
 LESSON = "03_linear_warmup"  # the one that EVERYTHING pretends to be
 QUESTIONS = load(LESSON)["questions"]
@@ -112,14 +108,14 @@ def assert_all_sliders_move(notebook: OpenNotebook) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [path.name for path in sorted(LESSONS.glob("[0-9]*.ipynb"))])
-def test_a_lesson_runs_and_its_sliders_move(name: str, opened):
-    lesson = opened(name)
-    assert lesson.run_all()
-    assert lesson.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-    lesson.page.locator(HANDLE).first.wait_for()
-    assert_all_sliders_move(lesson)
-    assert lesson.problems == []
+@each_lesson
+def test_a_lesson_runs_and_its_sliders_move(lesson: Path, opened):
+    notebook = opened(lesson.name)
+    assert notebook.run_all()
+    assert notebook.page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    notebook.page.locator(HANDLE).first.wait_for()
+    assert_all_sliders_move(notebook)
+    assert notebook.problems == []
 
 
 WITHOUT_ANYWIDGET = [

@@ -6,27 +6,21 @@ import sys
 import threading
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
+from lessons import LESSONS
 
-from browser.conftest import LESSONS
+from browser import NEEDS
 from browser.test_lab import UNREADABLE
 from warmup_course import moments
-from warmup_course.authoring.headless import find_chromium
 from warmup_course.classroom.quiz import KINDS, load
-from warmup_course.lesson_files import find, read
+from warmup_course.lesson_files import read
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("playwright") is None, reason='playwright is missing: pip install -e ".[test]"'),
-    pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium here: apt install chromium"),
-    pytest.mark.process,
-    pytest.mark.slow,
-]
-NAMES = [lesson.stem for lesson in find(LESSONS)]
+pytestmark = [*NEEDS, pytest.mark.slow]
+NAMES = [lesson.stem for lesson in LESSONS]
 PAGES = ["index", *NAMES, "glossary", "evidence", "teaching", "search"]
 LAUNCH = "https://example.org/open?file={lesson}.ipynb"
 LABS = 7  # in the lessons, of those that compute in the browser
@@ -153,7 +147,7 @@ def test_each_lesson_opens_in_jupyter_and_leads_to_the_next(folder: Path):
 
 
 def test_code_is_collapsed_where_it_is_not_the_subject(folder: Path):
-    for lesson in find(LESSONS):
+    for lesson in LESSONS:
         tags = [cell["metadata"].get("tags", ()) for cell in read(lesson)["cells"] if cell["cell_type"] == "code"]
         cells = soup(folder, f"{lesson.stem}.html").select("div.cell")
         assert [bool(cell.select("details.hide")) for cell in cells] == ["hide-input" in given for given in tags]

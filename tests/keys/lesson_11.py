@@ -172,7 +172,7 @@ def gives_a_sign() -> Verdicts:
 # ---- exercises: answers of learners ----------------------------------------------------------------------------------
 
 
-def accumulate(*, inside=True, first=False, factor=None, stretch=None, stepped=True, per_batch=False, steps_off=0):
+def accumulate(*, first=False, factor=None, stretch=None, stepped=True, per_batch=False, steps_off=0):
     """The loop of exhibit 2 with one thing changed; as it stands in the museum with ``per_batch``."""
 
     def answer(optimizer, w, batches, every):

@@ -1,8 +1,10 @@
 """A lesson's claims, recorded while its cells run: the sentence, whether it held, the two sides of the comparison.
 
-A cell is rewritten before it is executed, in this process or in a kernel; what the reader sees stays as it was. The
-printed ticks would do for the first two, and the sides are known nowhere but in the running cell. A kernel runs this
-file by its path, so nothing but the standard library is imported here.
+The sides are known only while ``claim("it helps", a > b)`` runs. So Sides rewrites it before its cell is executed,
+unseen by the reader, as ``claim("it helps", __compared__(a, ">", b))``: a Recorder hears of the sides, and then of the
+claim. Where evidence measures, in its own process, ``record`` stands in for Lesson.claim. In a kernel the lesson's
+claim prints as ever: there the call is ``__claim__(claim, "it helps", ...)``, which makes the claim, then records it in
+a file that ``load`` reads in the end. A kernel runs this file by its path, so it imports the standard library alone.
 """
 
 import ast

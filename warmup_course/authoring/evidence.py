@@ -159,7 +159,6 @@ def measure_all(lessons: Sequence[Path], seeds: Iterable[int], kept: Path, at_on
 
     Those that are kept already are not measured again, unless they ended with an error.
     """
-    kept.mkdir(parents=True, exist_ok=True)
     tasks = [(lesson, seed) for seed in seeds for lesson in lessons]
     missing = [task for task in tasks if (run := load(*task, kept)) is None or run.error]
     # A server that has imported torch once and forks: a fresh process for each lesson, without its seconds of imports.
@@ -172,9 +171,7 @@ def measure_all(lessons: Sequence[Path], seeds: Iterable[int], kept: Path, at_on
 
 def _keep(task: tuple[Path, int, Path]) -> tuple[Path, int]:
     lesson, seed, kept = task
-    path = _place(lesson, seed, kept)
-    path.with_suffix(".part").write_text(json.dumps(asdict(measure(lesson, seed))), "utf-8")
-    path.with_suffix(".part").replace(path)
+    write(_place(lesson, seed, kept), json.dumps(asdict(measure(lesson, seed))))
     return lesson, seed
 
 

@@ -43,7 +43,7 @@ section { break-inside: avoid; margin: 0 0 2.5mm; }
 """
 
 
-def handout(lesson: Path, answers: bool = False) -> str:
+def handout(lesson: Path, answers: bool) -> str:
     """The two pages as HTML that needs no other file.
 
     Args:
@@ -71,7 +71,7 @@ def handout(lesson: Path, answers: bool = False) -> str:
     )
 
 
-def write_handout(lesson: Path, folder: Path, answers: bool = False) -> Path:
+def write_handout(lesson: Path, folder: Path, answers: bool) -> Path:
     """Write the pages into ``folder``, as PDF if there is a Chromium that prints them, else as HTML; the new file."""
     page = folder / f"{lesson.stem}{'_answers' if answers else ''}.html"
     text, browser = handout(lesson, answers), find_chromium()

@@ -54,7 +54,7 @@ def html_of(markdown: str) -> str:
     )
 
 
-def mathml(formula: str, display: str = "inline") -> str:
+def mathml(formula: str, display: str) -> str:
     """A formula as MathML; as it is written where the package for that, which is for teachers, is not installed."""
     try:
         from latex2mathml.converter import convert

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, run, short
+from warmup_course.classroom.exercises.checker import Exercise, NotYet, close, not_yet, run, said_by, short
 from warmup_course.classroom.exercises.loops import at_each_step, flight_recorder, ramp
 
 
@@ -138,7 +138,7 @@ def judge_resume(answer: Any) -> str:
             try:
                 got = go_on(restored, pair[0], pair[1], steps - stop)
             except Exception as error:
-                raise NotYet(f"{case} going on fails with `{type(error).__name__}: {error}`.") from error
+                raise NotYet(f"{case} going on fails with {said_by(error)}.") from error
         judge_resumed(case, warmup_steps, stop, got, expected)
         if not torch.allclose(restored, weight, rtol=1e-9, atol=0):
             raise NotYet(

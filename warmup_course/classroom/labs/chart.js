@@ -13,12 +13,12 @@ export function short(number, digits = 3) {
   return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
 }
 
-export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 const clamp = (number, low, high) => Math.min(Math.max(number, low), high);
 
 /** The smallest of 1, 2, 5, 10, ... (times a power of ten) that is at least the number. */
-export function roundUp(number) {
+function roundUp(number) {
   const power = 10 ** Math.floor(Math.log10(number));
   return [1, 2, 5, 10, 20].map((digit) => Number((digit * power).toPrecision(1))).find((top) => top >= number);
 }
@@ -32,7 +32,7 @@ export function ticks(low, high, about, nearest = 0) {
 }
 
 /** Powers of ten from low to high, at most as many as asked for. */
-export function powers(low, high, most) {
+function powers(low, high, most) {
   const first = Math.ceil(Math.log10(low) - 1e-9);
   const last = Math.floor(Math.log10(high) + 1e-9);
   const stride = Math.ceil((last - first + 1) / most);
@@ -112,7 +112,7 @@ function pool(parent, make) {
 const pixel = (number) => Math.round(number * 10) / 10;
 
 /** The path of a line through points [x, y] in pixels. */
-export function line(points) {
+function line(points) {
   let d = "";
   for (const [x, y] of points) d += `${d ? "L" : "M"}${pixel(x)} ${pixel(y)}`;
   return d;

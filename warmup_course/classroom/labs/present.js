@@ -23,7 +23,7 @@ export function parseSettings(text, like) {
  * settings kept, some with a question to ask before the result is seen; change(settings) moves the lab there; resized()
  * is called when the presentation begins or ends.
  */
-export function presenter(model, lab, change, resized) {
+function presenter(model, lab, change, resized) {
   const button = document.createElement("button");
   const said = document.createElement("div");
   const asked = document.createElement("div");

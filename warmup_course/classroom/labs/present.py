@@ -28,5 +28,5 @@ class PresentButton(anywidget.AnyWidget):
     # the screen's pixels each of these has; empty where the lab does not fill the screen.
     room = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, settings: dict[str, Any], kept: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, settings: dict[str, Any], kept: Sequence[dict[str, Any]]) -> None:
         super().__init__(settings=settings, defaults=settings, kept=[*kept])

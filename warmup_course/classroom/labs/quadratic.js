@@ -52,10 +52,13 @@ export function descentMessage({ lr, curvatures, momentum, steps }) {
 
 // ---- Picture ----
 
+/** The level lines, as shares of the highest loss in the picture. */
+const LEVELS = [0.01, 0.07, 0.25, 0.6];
+
 /** The ground that the path runs on: a parabola for one weight, level lines for two. */
 function bowl(inner, dimensions) {
   const curve = svg("path", { class: "wc-ground" });
-  const levels = [0.01, 0.07, 0.25, 0.6].map(() => svg("ellipse", { class: "wc-ground" }));
+  const levels = LEVELS.map(() => svg("ellipse", { class: "wc-ground" }));
   const minimum = svg("path", { class: "wc-minimum" });
   if (dimensions === 1) inner.append(curve);
   else inner.append(...levels, minimum);
@@ -66,7 +69,7 @@ function bowl(inner, dimensions) {
       return;
     }
     const highest = 0.5 * (curvatures[0] + curvatures[1]) * reach * reach;
-    [0.01, 0.07, 0.25, 0.6].forEach((share, i) => {
+    LEVELS.forEach((share, i) => {
       const [rx, ry] = curvatures.map((curvature) => Math.sqrt((2 * share * highest) / curvature));
       const [x, y] = [axes.x(rx) - axes.x(0), axes.y(0) - axes.y(ry)];
       set(levels[i], { cx: pixel(axes.x(0)), cy: pixel(axes.y(0)), rx: pixel(x), ry: pixel(y) });
