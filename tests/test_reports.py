@@ -130,6 +130,7 @@ def test_the_page_needs_no_other_file_and_shows_what_failed(executions: list[Exe
     assert "5 lessons, 3 failed" in read.text
     for words in ["3 of 6 claims hold", "no < yes", "nan > 3e-05", "ValueError: a < b &  no", "the GPU (X 1)"]:
         assert words in read.text
+    assert "few (not at these settings)" in read.text
     assert "2026-05-04 03:02 UTC. Python 3." in read.text
 
 

@@ -78,6 +78,13 @@ def test_the_time_is_utc():
     assert timedelta(seconds=-1) <= datetime.now(UTC) - at < timedelta(minutes=1)
 
 
+def test_learners_who_answer_alike_within_a_second_are_told_apart():
+    store.record(*RIGHT)
+    store.record(*RIGHT)
+    first, second = store.events()
+    assert first != second
+
+
 def test_without_the_variable_answers_go_where_user_data_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("WARMUP_COURSE_HOME", "")
     if sys.platform == "linux":

@@ -442,7 +442,7 @@ def site(options: argparse.Namespace) -> int:
 
     examples:
       warmup-course site
-      warmup-course site --out public --launch https://mybinder.org/v2/gh/ORG/REPO/main?labpath={lesson}.ipynb
+      warmup-course site --out public --launch 'https://mybinder.org/v2/gh/ORG/REPO/main?labpath={lesson}.ipynb'
     """
     from warmup_course.authoring.site import build
 

@@ -202,7 +202,8 @@ def _section(ended: Execution, notebook: Notebook) -> Iterator[str]:
 def _table(claims: Sequence[Claim]) -> str:
     rows = (
         f"<tr><td>{'<span class=good>✔</span>' if claim.held else '<span class=bad>✘</span>'}"
-        f"<td>{escape(claim.statement)}<td class=number>{escape(claim.comparison)}</tr>"
+        f"<td>{escape(claim.statement)}{'' if claim.held or claim.standard else ' <i>(not at these settings)</i>'}"
+        f"<td class=number>{escape(claim.comparison)}</tr>"
         for claim in claims
     )
     return f"<div class=wide><table>{''.join(rows)}</table></div>"

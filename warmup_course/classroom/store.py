@@ -71,7 +71,7 @@ class Event:
     """One thing that the learner did.
 
     Attributes:
-        at: when, in UTC, such as "2026-03-14T15:09:26+00:00".
+        at: when, in UTC, such as "2026-03-14T15:09:26.535897+00:00".
         lesson: the lesson's name, such as "03_linear_warmup".
         kind: "prediction", "question", "exercise", "goal" of a lab, or "sweep" where a lesson has a budget of training
             steps.
@@ -138,7 +138,8 @@ def record(lesson: str, kind: str, item: str, answer: str, state: str) -> None:
     answer = answer.encode("utf-8", "backslashreplace").decode()
     one_of("kind", kind, STATES)
     one_of(f"state for kind {kind!r}", state, STATES[kind])
-    row = (datetime.now(UTC).isoformat(timespec="seconds"), lesson, kind, item, answer, state)
+    # To the microsecond: no two learners of a class have made the same events.
+    row = (datetime.now(UTC).isoformat(timespec="microseconds"), lesson, kind, item, answer, state)
     with _open(to_write=True) as store:
         store.execute(_INSERT, row)
     for watch in tuple(watchers.values()):
