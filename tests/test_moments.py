@@ -23,7 +23,7 @@ from warmup_course import moments, variables
 from warmup_course.authoring.demo import _needed, code_of, page_of, prepare
 from warmup_course.authoring.headless import chromium
 from warmup_course.classroom import detective
-from warmup_course.classroom.detective import CASES, log_of
+from warmup_course.classroom.detective import log_of
 from warmup_course.classroom.labs import TrainingLab
 from warmup_course.classroom.labs.browser import BrowserLab
 from warmup_course.cli import main
@@ -57,6 +57,24 @@ def trained(lab: Any, arm: int) -> int:
 def dots(lab: Any, names: dict[str, Any]) -> np.ndarray:
     """Which of sequential's dots are on the line."""
     return np.isclose(names["sequential_trace"](**lab.values), names["target"], atol=1e-9)
+
+
+def losses(lab: Any) -> np.ndarray:
+    """(seed, step) of the chosen cell."""
+    lr, ramp = lab.chosen
+    return lab._runs.batch_loss.sel(peak_lr=lr, warmup_steps=ramp).to_numpy()
+
+
+def diverged(lab: Any, ramp: int) -> int:
+    """How many seeds do, at the chosen LR."""
+    return int((lab._runs.outcome.sel(peak_lr=lab.chosen[0], warmup_steps=ramp) == "diverged").sum())
+
+
+PLAN = trace(milestone=6, t_max=24, calls=1)  # what the detective's sliders show at first
+
+
+def log(lab: Any) -> np.ndarray:
+    return log_of(lab.values["case"])
 
 
 def wrong_numbers(lab: Any) -> int:
@@ -123,8 +141,8 @@ IMPLIED: dict[str, list[Callable[[Any, dict[str, Any]], bool]]] = {
     ],
     "stability": [
         lambda lab, _: lab.trained <= 2,
-        lambda lab, _: lab.trained >= 7,
-        lambda lab, _: lab.trained >= 8 and lab._trained(0.125, 0) <= 4,
+        lambda lab, _: lab.trained >= 7 and losses(lab)[:, 8:32].max() < losses(lab)[:, 0].min(),
+        lambda lab, _: lab._trained(0.125, 0) <= 2 and 0 < diverged(lab, 0) < 10,
     ],
     "training": [
         lambda lab, _: trained(lab, 0) <= 2 and trained(lab, 1) >= 5,
@@ -168,7 +186,12 @@ IMPLIED: dict[str, list[Callable[[Any, dict[str, Any]], bool]]] = {
         lambda lab, _: np.allclose([*inside(lab)[0].values()], inside(lab)[0][0], rtol=1e-3),
         lambda lab, names: names["recorded"][lab.chosen][1].outcome == "trained" and lab.goal.reached,
     ],
-    "detective": [lambda lab, _: wrong_numbers(lab) == 1] * len(CASES),
+    "detective": [  # the log is what the question says that it is
+        lambda lab, _: wrong_numbers(lab) == 1 and log(lab)[6] == log(lab)[5] and log(lab)[-1] > 0.01,
+        lambda lab, _: wrong_numbers(lab) == 1 and log(lab)[1] == PLAN[2] and (np.diff(log(lab)[15:28]) > 0).all(),
+        lambda lab, _: wrong_numbers(lab) == 1 and log(lab)[2:4] == pytest.approx([0.05, 0.1]),
+        lambda lab, _: wrong_numbers(lab) == 1 and (log(lab)[:6] == PLAN[:6]).all() and log(lab).argmin() == 18,
+    ],
     "adamw": [
         lambda lab, _: more_decay(**lab.values) == pytest.approx(1.9, abs=0.01),
         lambda lab, _: more_decay(**lab.values) == pytest.approx(1, abs=0.01),
@@ -264,18 +287,27 @@ def test_demo_lists_its_labs_and_names_them_for_another(capsys: pytest.CaptureFi
 WINDOW = {"viewport": {"width": 1920, "height": 1080}}
 
 
+OVERFLOW = "root => root.scrollHeight - root.clientHeight"
+
+
 def asks_its_questions(page: Any, name: str) -> None:
-    """Whether a lab fills the window, and hides the result while it asks."""
+    """Whether a lab fills the window, and hides the result, and whether its goal is reached, while it asks."""
     lab = page.locator(".wc-presented")
     lab.get_by_text(LABS[name]["moments"][0]["ask"]).wait_for(timeout=120_000)
     assert lab.bounding_box() == {"x": 0, "y": 0, "width": 1920, "height": 1080}
-    picture = lab.locator(".wc-picture, svg[role=img]").first
-    assert not picture.is_visible()
+    result, goal = lab.locator(".wc-picture, svg[role=img]").first, lab.get_by_text("Goal:")
+
+    def shows(visible: bool) -> None:
+        assert result.is_visible() == goal.is_visible() == visible
+
+    shows(False)
     page.keyboard.press("h")
-    assert picture.is_visible()
-    page.keyboard.press("n")
-    lab.get_by_text(LABS[name]["moments"][1]["ask"]).wait_for()
-    assert not picture.is_visible()
+    shows(True)
+    for moment in LABS[name]["moments"][1:]:
+        page.keyboard.press("n")
+        lab.get_by_text(moment["ask"]).wait_for()
+        shows(False)
+        assert lab.evaluate(OVERFLOW) == 0
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +341,7 @@ def test_a_demo_has_the_moments_as_they_are_now(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(LABS["stability"], "moments", [{"ask": "A question of my own?", "warmup_steps": 8}])
     page = page_of("stability", LESSONS)
     assert "A question of my own?" in page
-    assert "A ramp of 8 steps in 200" not in page
+    assert "With a ramp of 8 steps" not in page
 
 
 @pytest.mark.slow

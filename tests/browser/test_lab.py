@@ -446,6 +446,7 @@ def test_a_lab_is_presented_with_the_keyboard_alone(source: str, everything):
         has_changed(lab, picture)
         moved = handle.evaluate(VALUE)
         assert moved != value
+        assert root.evaluate("root => root.scrollHeight <= root.clientHeight")
 
         def stands_at(there: str) -> None:
             page.wait_for_function(
@@ -507,13 +508,16 @@ def test_positions_are_copied_and_pasted_as_lines(everything):
     page.evaluate("""navigator.clipboard.writeText('{"power":4}')""")
     keyboard.press("ControlOrMeta+v")
     says(root, "Not pasted")
-    page.evaluate("""navigator.clipboard.writeText('{"ask":"Which power?","lr":0.4,"power":4}')""")
+    page.evaluate("""navigator.clipboard.writeText('{"ask":"Which power?","lr":0.4,"power":3}')""")
     keyboard.press("ControlOrMeta+v")
     says(root, "Which power?")
-    picture = root.locator(".wc-picture")
+    picture, reached = root.locator(".wc-picture"), root.get_by_text("reached")
+    reached.wait_for(state="attached")
     assert not picture.is_visible()  # until the hands are counted
+    assert not reached.is_visible()
     keyboard.press("h")
     assert picture.is_visible()
+    assert reached.is_visible()
     assert root.evaluate("root => root.scrollHeight <= root.clientHeight")
     keyboard.press("r")
     assert root.locator(".wc-asked").inner_text() == ""

@@ -67,7 +67,7 @@ class Lab(widgets.VBox):
         self.present = PresentButton(self.settings, moments_of(goal, self.settings))
         self.present.observe(lambda change: self.move_to(change.new), "settings")
         self.present.observe(lambda change: self.picture.fit(**change.new), "room")
-        for result in (picture, self.status):
+        for result in (picture, self.status, self._goal_line):  # a goal that is reached is an answer, too
             result.add_class("wc-result")
         buttons = widgets.HBox([reset, self.present, *more], layout={"flex_flow": "row wrap"})
         buttons.add_class("wc-lab-buttons")
