@@ -86,8 +86,16 @@ def build(out: Path, launch: str | None = None) -> None:
 
 
 def setup(app: Any) -> None:
-    """What Sphinx asks of an extension: formulas become MathML, which browsers draw without anything loaded."""
-    from docutils.nodes import SkipNode
+    """What Sphinx asks of an extension: formulas become MathML, which browsers draw without anything loaded.
+
+    And no search finds what answers a prediction.
+    """
+    from docutils.nodes import SkipNode, raw
+
+    def leave_out_answers(_app: Any, doctree: Any, _name: str) -> None:
+        for part in doctree.findall(raw):
+            if 'class="wc-reveal"' in part.astext():
+                part["classes"].append("no-search")
 
     def formula(display: str) -> Any:
         def visit(writer: Any, node: Any) -> None:
@@ -96,6 +104,7 @@ def setup(app: Any) -> None:
 
         return visit, None
 
+    app.connect("doctree-resolved", leave_out_answers)
     app.add_html_math_renderer("mathml", formula("inline"), formula("block"))
 
 
