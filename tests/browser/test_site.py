@@ -342,6 +342,25 @@ def test_a_link_leads_to_its_heading_although_labs_grow_above_it(opened, address
     assert page.evaluate(heading) > 200
 
 
+def test_a_map_keeps_its_colours_in_the_dark(new_page, address: str):
+    page = new_page(color_scheme="dark")
+    page.goto(f"{address}03_linear_warmup.html")
+    show_all(page)
+    look = "(image) => getComputedStyle(image).filter"
+    assert page.locator("img[alt^='Networks that train']").first.evaluate(look) == "none"
+    assert page.locator("img[alt^='A staircase']").evaluate(look).startswith("invert")
+
+
+def test_panels_in_a_row_are_read_on_a_phone(new_page, address: str):
+    page = new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"{address}03_linear_warmup.html")
+    show_all(page)
+    width = "(image) => image.getBoundingClientRect().width"
+    assert page.locator("img[alt^='A staircase']").evaluate(width) > 500
+    assert page.locator("img[alt^='Networks that train']").first.evaluate(width) < 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_code_that_is_hidden_says_so_aloud(opened):
     page = opened("03_linear_warmup")
     summary = page.locator("details.hide > summary").first
