@@ -161,6 +161,17 @@ def test_a_search_finds_a_lesson_and_no_answers_of_the_teacher(opened):
     assert page.locator("#search-results a[href*=teaching]").count() == 0
 
 
+def test_a_search_quotes_no_answer_of_a_prediction(opened):
+    page = opened("search")
+    page.get_by_placeholder("Search").last.fill("measured")
+    page.keyboard.press("Enter")
+    page.locator("#search-results .context").nth(3).wait_for()
+    page.get_by_text("Search finished").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    quoted = page.locator("#search-results .context").all_inner_texts()
+    assert not [text for text in quoted if "Measured:" in text]
+
+
 def test_a_prediction_hides_what_follows_until_it_is_locked_and_is_remembered(opened):
     page = opened("03_linear_warmup")
     forms, reveals = page.locator(".wc-open"), page.locator(".wc-reveal")
@@ -304,6 +315,57 @@ def test_a_lab_fills_the_screen_and_keeps_positions(opened):
     page.keyboard.press("k")
     assert f"Positions kept: {len(moments.load()['schedule']['moments']) + 1}." in lab.locator(".wc-said").inner_text()
     page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("lesson", ["03_linear_warmup", "05_warmup_shapes"])
+def test_a_link_leads_to_its_heading_although_labs_grow_above_it(opened, address: str, lesson: str):
+    page = opened(lesson)
+    show_all(page)
+    page.locator(".wc-lab").last.wait_for()
+    below = "[...document.querySelectorAll('.wc-host')].at(-1).compareDocumentPosition(section) & 4"  # it follows
+    ids = page.evaluate(f"[...document.querySelectorAll('section')].filter((section) => {below}).map(({{ id }}) => id)")
+    for name in ids[:2]:
+        page.goto("about:blank")
+        page.goto(f"{address}{lesson}.html#{name}")
+        page.locator(".wc-lab").last.wait_for()
+        heading = f"document.getElementById('{name}').getBoundingClientRect().top"
+        page.wait_for_function(f"Math.abs({heading}) < 100")
+        page.wait_for_timeout(300)
+        assert abs(page.evaluate(heading)) < 100
+
+    page.mouse.wheel(0, -500)  # who goes on from there and comes back is where he was
+    page.wait_for_function(f"{heading} > 400")
+    page.wait_for_timeout(500)  # smoothly
+    page.reload()
+    page.locator(".wc-lab").last.wait_for()
+    page.wait_for_timeout(500)
+    assert page.evaluate(heading) > 200
+
+
+def test_a_map_keeps_its_colours_in_the_dark(new_page, address: str):
+    page = new_page(color_scheme="dark")
+    page.goto(f"{address}03_linear_warmup.html")
+    show_all(page)
+    look = "(image) => getComputedStyle(image).filter"
+    assert page.locator("img[alt^='Networks that train']").first.evaluate(look) == "none"
+    assert page.locator("img[alt^='A staircase']").evaluate(look).startswith("invert")
+
+
+def test_panels_in_a_row_are_read_on_a_phone(new_page, address: str):
+    page = new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"{address}03_linear_warmup.html")
+    show_all(page)
+    width = "(image) => image.getBoundingClientRect().width"
+    assert page.locator("img[alt^='A staircase']").evaluate(width) > 500
+    assert page.locator("img[alt^='Networks that train']").first.evaluate(width) < 390
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_code_that_is_hidden_says_so_aloud(opened):
+    page = opened("03_linear_warmup")
+    summary = page.locator("details.hide > summary").first
+    assert summary.get_attribute("aria-label") is None
+    assert summary.inner_text().strip() == "Show the code"
 
 
 def test_a_page_works_from_the_disk_too(browser, folder: Path):

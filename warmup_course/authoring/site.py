@@ -26,6 +26,7 @@ from warmup_course.moments import moments_of
 HERE = "warmup_course.authoring.site"
 ASSETS = Path(__file__).with_name("pages")
 GUIDE = LESSONS.parent / "docs" / "teaching.md"
+ONE_PANEL = 660  # pixels; figures with panels in a row are wider
 SETTINGS = {
     "project": "Learning-rate warmup",
     "html_title": "Learning-rate warmup",
@@ -86,8 +87,16 @@ def build(out: Path, launch: str | None = None) -> None:
 
 
 def setup(app: Any) -> None:
-    """What Sphinx asks of an extension: formulas become MathML, which browsers draw without anything loaded."""
-    from docutils.nodes import SkipNode
+    """What Sphinx asks of an extension: formulas become MathML, which browsers draw without anything loaded.
+
+    And no search finds what answers a prediction.
+    """
+    from docutils.nodes import SkipNode, raw
+
+    def leave_out_answers(_app: Any, doctree: Any, _name: str) -> None:
+        for part in doctree.findall(raw):
+            if 'class="wc-reveal"' in part.astext():
+                part["classes"].append("no-search")
 
     def formula(display: str) -> Any:
         def visit(writer: Any, node: Any) -> None:
@@ -96,6 +105,7 @@ def setup(app: Any) -> None:
 
         return visit, None
 
+    app.connect("doctree-resolved", leave_out_answers)
     app.add_html_math_renderer("mathml", formula("inline"), formula("block"))
 
 
@@ -127,15 +137,18 @@ def _page(path: Path, launch: str | None) -> Notebook:
             elif quiz := re.fullmatch(r'quiz\("(\w+)"\)', source.strip()):
                 data["text/html"] = _quiz(quiz[1])
             elif PNG in data:
-                data["text/html"] = _figure("".join(data.pop(PNG)).strip(), metadata)
+                is_map = re.search(r"stability_map\(|cividis", source) is not None
+                data["text/html"] = _figure("".join(data.pop(PNG)).strip(), metadata, is_map)
             if "text/html" in data:
                 data.pop("text/markdown", None)
     return notebook
 
 
-def _figure(png: str, metadata: dict[str, Any]) -> str:
+def _figure(png: str, metadata: dict[str, Any], is_map: bool) -> str:
     alt = metadata.get(PNG, {}).get("alt", "")
-    image = f'<img alt="{escape(alt)}" src="data:{PNG};base64,{png}">'
+    width = int.from_bytes(b64decode(png[:32])[16:20])  # as a PNG begins
+    looks = "wc-map " * is_map + "wc-wide" * (width > ONE_PANEL)
+    image = f'<img class="{looks}" alt="{escape(alt)}" src="data:{PNG};base64,{png}">'
     if alt.startswith("A lab with"):
         return f"{image}<p><small>A lab that trains: its controls are in the running lesson.</small></p>"
     return lab_in_page(metadata[LAB], image) if LAB in metadata else image

@@ -181,7 +181,22 @@ async function host(place) {
   lab.default.render({ model: modelOf(state), el: place });
 }
 
+// ---- Search ----
+
+/** A result quotes no answer of a prediction: its reader may not have come to it. */
+function quoteNoAnswers() {
+  const { htmlToText } = Search; // Sphinx's
+  Search.htmlToText = (text, place) => htmlToText(text.replace(/<div class="wc-reveal".*?<\/div>/gs, ""), place);
+}
+
 // ---- The page ----
+
+/** Go where the address leads once more, when labs have pushed that down; not if the reader has gone elsewhere. */
+function goThere() {
+  const [{ type }] = performance.getEntriesByType("navigation"); // otherwise the browser goes where the reader was
+  const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (type === "navigate" && !moved) place?.scrollIntoView({ behavior: "instant" });
+}
 
 /** Labs and figures look where JupyterLab says whether it is dark; the theme says it elsewhere. */
 function tellDark() {
@@ -196,5 +211,11 @@ tellDark();
 for (const form of document.querySelectorAll("form.wc-ask")) (form.dataset.kind === "prediction" ? predict : ask)(form);
 hideAnswers();
 document.documentElement.classList.add("wc-ready");
-document.querySelectorAll(".wc-host").forEach(host);
+// Their texts say more than the one label that all of them have.
+for (const summary of document.querySelectorAll("details.hide > summary")) summary.removeAttribute("aria-label");
+let moved = false;
+for (const way of ["wheel", "touchmove", "mousedown", "keydown"]) window.addEventListener(way, () => (moved = true));
+const hosted = Promise.all([...document.querySelectorAll(".wc-host")].map(host));
+hosted.then(() => requestAnimationFrame(() => requestAnimationFrame(goThere))); // labs are as high as they get
+if (document.getElementById("search-results")) quoteNoAnswers();
 if (document.querySelector(".wc-forget")) window.addEventListener("pageshow", offerToForget); // on the way back, too
