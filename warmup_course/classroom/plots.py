@@ -87,8 +87,8 @@ def alt_text(figure: Figure) -> str:
         said.append(axes and f"Axes: {axes}")
         if (legend := ax.get_legend()) is not None and legend.get_visible():
             said.append(f"Legend: {'; '.join(text.get_text() for text in legend.get_texts())}")
-    text = " ".join(f"{' '.join(one.split()).rstrip('.')}." for one in said if one)
-    return text or "A figure without words."
+    sentences = [" ".join(one.split()) for one in said if one]
+    return " ".join(one if one[-1] in ".?!…" else f"{one}." for one in sentences) or "A figure without words."
 
 
 def check_runs(name: str, runs: Any, **dims: tuple[str, ...]) -> None:
