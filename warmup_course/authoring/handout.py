@@ -1,4 +1,4 @@
-"""Two printed pages of a lesson: its predictions with space to write, two of its figures and its quiz; or the same with key.
+"""Two printed pages of a lesson: its predictions with space to write, two figures and its quiz; or the same with key.
 
 The pages are made from the lesson as stored. They are HTML, and PDF where there is a Chromium to print them.
 """
