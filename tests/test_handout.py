@@ -13,6 +13,7 @@ from warmup_course.authoring import handout as printed
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import load
 from warmup_course.cli import main
+from warmup_course.lesson_files import read
 
 
 @each_lesson
@@ -21,7 +22,7 @@ def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
     predictions = lesson.read_text("utf-8").count("**Predict.** ") // 2  # each as Markdown and as plain text
     questions = load(lesson.stem)["questions"]
     for page in pages.values():
-        assert (1 if lesson == LESSONS[0] else 2) <= page.count("<img ") <= printed.FIGURES
+        assert page.count("<img ") == (1 if lesson == LESSONS[0] else printed.FIGURES)
         assert "\\(" not in page  # no formula waits for a program that the page does not have
         assert page.count("<section>") == predictions + len(questions)
         assert all(html_of(question["ask"].strip()).partition("</p>")[0] in page for question in questions)
@@ -30,6 +31,32 @@ def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
     assert pages[True].count("☒") == predictions + right
     assert "☒" not in pages[False]
     assert "Measured" not in pages[False]
+
+
+@each_lesson
+def test_the_key_of_a_figure_is_what_the_lesson_says_of_it(lesson: Path):
+    cells = ["".join(cell["source"]) for cell in read(lesson)["cells"] if cell["cell_type"] == "markdown"]
+    said = {printed.to_html(printed.fitting(printed.blocks(cell)[0], printed.ROOM)) for cell in cells}
+    figures = printed.handout(lesson, answers=True).partition('<div class="figures">')[2].partition("<h2>")[0]
+    keys = re.findall(r"<img [^>]*>(.+?)</div>", figures, re.S)
+    assert len(keys) == figures.count("<img ")
+    assert said.issuperset(keys)
+
+
+@pytest.mark.parametrize(
+    ("block", "kept"),
+    [
+        ("One. Two is long.", "One."),
+        ("So:\n\n| a |\n|---|\n| b |", ""),
+        ("Yes. So:\n\n- a\n- b and c", "Yes."),
+        ("So:\n\n- a", "So:\n\n- a"),
+        ("A. (B. C.)", "A. (B. C.)"),
+        ("A. (B. C. D.)", "A."),
+        ("- a list is cut nowhere. Not here", ""),
+    ],
+)
+def test_what_does_not_fit_is_cut_where_it_makes_sense(block: str, kept: str):
+    assert printed.fitting(block, 10) == kept
 
 
 def test_the_key_of_an_order_is_that_of_its_shuffled_letters():

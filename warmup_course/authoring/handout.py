@@ -1,4 +1,4 @@
-"""Two printed pages of a lesson: its predictions with space to write, its figures and its quiz; or the same with key.
+"""Two printed pages of a lesson: its predictions with space to write, two figures and its quiz; or the same with key.
 
 The pages are made from the lesson as stored. They are HTML, and PDF where there is a Chromium to print them.
 """
@@ -7,7 +7,8 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from string import ascii_uppercase
@@ -15,15 +16,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from warmup_course.authoring.headless import FLAGS, find_chromium
-from warmup_course.authoring.normal_form import PNG
+from warmup_course.authoring.normal_form import PNG, SUBJECT
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
 from warmup_course.lesson_files import CommandError, Notebook, outputs, read, write
 
-FIGURES = 3
+FIGURES = 2
+WIDE = 660  # pixels: two figures that are no wider have letters of 5 pt
+ROOM = 400  # letters that explain a figure or code; what is longer is the teacher's to say
 # What fits a page, in letters of the size that is usual in print, 10 pt; more makes the letters smaller.
-LETTERS = {"predictions": 4000, "questions": 3000}
+LETTERS = {"predictions": 4000, "questions": 2900, "answers": 2600}
 LARGEST = 12.0  # pt
+FOLLOWS = r"- |\d+\. |\||\$\$"  # how a list, a table and a formula begin
 STYLE = """
 @page { size: A4; margin: 13mm; }
 body { font: 10pt/1.3 "DejaVu Sans", Verdana, sans-serif; margin: 0 auto; max-width: 184mm; }
@@ -38,8 +42,8 @@ ol.boxes p { display: inline; }
 section { break-inside: avoid; margin: 0 0 2.5mm; }
 .columns { columns: 2; column-gap: 7mm; }
 .second { break-before: page; }
-.figures { display: flex; gap: 4mm; align-items: flex-start; margin: 0 0 2mm; } .figures div { flex: 1; }
-.figures img { width: 100%; max-height: 42mm; object-fit: contain; }
+.figures { display: flex; gap: 4mm; align-items: flex-start; margin: 0 0 2mm; }
+.figures div { max-width: 110mm; font-size: 7.5pt; } .figures img { width: 100%; }
 """
 
 
@@ -60,6 +64,7 @@ def handout(lesson: Path, answers: bool) -> str:
         raise CommandError(str(error)) from error
     asked = [_section(*parts) for parts in predictions(notebook, answers)]
     questions = [_section(*_question(question, answers)) for question in quiz["questions"]]
+    letters = LETTERS["answers" if answers else "questions"]
     kind = "Answers" if answers else "Name or sign:&emsp;&emsp;&emsp;&emsp;&emsp;&emsp;"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(quiz["title"])}</title>'
@@ -67,7 +72,7 @@ def handout(lesson: Path, answers: bool) -> str:
         f"<h1>{lesson.stem[:2]} · {escape(quiz['title'])} <small>{kind}</small></h1>"
         f"<h2>Before you see it: what do you expect?</h2>{_columns(asked, LETTERS['predictions'])}"
         f'<div class="second"><h2>After it: what does each figure say?</h2>{_figures(notebook, answers)}'
-        f"<h2>Check yourself</h2>{_columns(questions, LETTERS['questions'])}</div></body></html>\n"
+        f"<h2>Check yourself</h2>{_columns(questions, letters)}</div></body></html>\n"
     )
 
 
@@ -96,6 +101,40 @@ def _printed(text: str, page: Path, browser: str) -> Path:
         command = [browser, *options, f"--print-to-pdf={printed}", source.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         return printed.replace(page)
+
+
+def words_after(cells: Sequence[dict[str, Any]]) -> str:
+    """The next paragraph, which explains what came before these cells; empty if other things are seen first."""
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            [first, *_] = blocks("".join(cell["source"]))
+            return "" if first.startswith(("#", "*The short path")) else fitting(first, ROOM)
+        shown = any(PNG in output.get("data", {}) for output in cell.get("outputs", []))
+        if shown or SUBJECT in cell["metadata"].get("tags", ()) or "predict(" in "".join(cell["source"]):
+            break
+    return ""
+
+
+def blocks(text: str) -> list[str]:
+    """The paragraphs of a text, each with the list, table or formula that follows it; at least one."""
+    return re.split(rf"\n\s*\n(?!{FOLLOWS})", text.strip())
+
+
+def fitting(block: str, room: int) -> str:
+    """As much of a block as takes at most so many letters: first without its list or table, then fewer sentences.
+
+    No end announces what is not there, or leaves a bracket open.
+    """
+    if len(block) > room:
+        block = re.split(rf"(?:^|\n\s*\n)(?={FOLLOWS})", block)[0]
+    ends = [*(found.start() for found in re.finditer(r"(?<=[.?!])\s+(?=[A-Z\"*`(])", block)), len(block)]
+    kept = (block[:end] for end in reversed(ends) if end <= room)
+    return next((text for text in kept if not text.endswith(":") and text.count("(") == text.count(")")), "")
+
+
+def to_html(markdown: str) -> str:
+    """Markdown as HTML, without links, which lead out of the page, and without the frames of keys."""
+    return html_of(re.sub(r"\[([^]]+)\]\([^)]+\)|</?kbd>", r"\1", markdown)).strip()
 
 
 # What is asked, the choices (is it right?), and what follows them; None is a line to write on.
@@ -159,19 +198,38 @@ def _columns(sections: list[str], letters: int) -> str:
     return f'<div class="columns" style="font-size: {size:.1f}pt">{"".join(sections)}</div>'
 
 
+# Its width in pixels, the PNG, its alt text, and what the lesson says of it.
+Figure = tuple[int, str, str, str]
+
+
 def _figures(notebook: Notebook, answers: bool) -> str:
-    """Some of the figures, from the lesson's first to its last; the beginnings of their alt texts are the key."""
-    found = [
-        (output["data"][PNG], output["metadata"].get(PNG, {}).get("alt", ""))
-        for output in outputs(notebook)
-        if PNG in output.get("data", {})
+    """Two of the figures; what the lesson says of them is the key. Narrow ones first: their letters are larger."""
+    found: list[Figure] = [
+        (_width(png), png, alt, words_after(notebook["cells"][place + 1 :]))
+        for place, cell in enumerate(notebook["cells"])
+        for output in cell.get("outputs", [])
+        if (png := "".join(output.get("data", {}).get(PNG, "")).strip())
+        and not (alt := output["metadata"].get(PNG, {}).get("alt", "")).startswith("A lab with")
     ]
-    found = [(png, alt) for png, alt in found if not alt.startswith("A lab with")]
-    chosen = found[:: math.ceil(len(found) / FIGURES)] if found else []
+    chosen: list[Figure] = []
+    for explained, narrow in ((True, True), (True, False), (False, True), (False, False)):
+        alike = [figure for figure in found if bool(figure[3]) == explained and (figure[0] <= WIDE) == narrow]
+        chosen += _evenly(alike, FIGURES - len(chosen))
     boxes = "".join(
-        f'<div><img src="data:image/png;base64,{"".join(png).strip()}" alt="{escape(alt)}">'
-        + (f"<small>{escape(alt.partition(' Axes:')[0])}</small>" if answers else '<div class="line"></div>' * 2)
+        # As wide as its pixels ask: the letters of both are equally large.
+        f'<div style="flex: {width} 0"><img src="data:image/png;base64,{png}" alt="{escape(alt)}">'
+        + (to_html(words or alt) if answers else '<div class="line"></div>' * 2)
         + "</div>"
-        for png, alt in chosen
+        for width, png, alt, words in sorted(chosen, key=found.index)
     )
     return f'<div class="figures">{boxes}</div>'
+
+
+def _width(png: str) -> int:
+    return int.from_bytes(b64decode(png[:32])[16:20], "big")
+
+
+def _evenly(found: list[Figure], count: int) -> list[Figure]:
+    """At most so many of them, the last one of each part of the lesson."""
+    count = min(count, len(found))
+    return [found[len(found) * part // count - 1] for part in range(1, count + 1)]

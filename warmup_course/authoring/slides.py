@@ -13,43 +13,48 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from warmup_course.authoring.handout import predictions
+from warmup_course.authoring.handout import blocks, fitting, predictions, to_html, words_after
 from warmup_course.authoring.normal_form import PNG, SUBJECT
-from warmup_course.classroom.cards import html_of
 from warmup_course.lesson_files import for_teachers, read, write
 
 # For the learner, not for the room.
-LEFT_OUT = re.compile(r"Recall|Try it|Exercise|Check yourself|Further reading|Your turn")
+LEFT_OUT = re.compile(
+    r"Recall|Try it|Exercise|Check yourself|Further reading|Your turn"
+    r"|How to use a lesson|Does my machine work|What you have done"
+)
 # At 1920 x 1080, less a margin, no text is under 24 pixels.
 WIDTH, HEIGHT, MARGIN = 1920, 1080, 0.04
-ROOM = 400  # letters below a figure or code; what is longer is the teacher's to say
+ROOM = 1200  # letters below a heading; the list or table that does not fit is the teacher's to say
 STYLE = """
 body { background: white; color: black; }
 .reveal { font: 42px/1.35 "DejaVu Sans", Verdana, sans-serif; }
 .reveal .slides { text-align: left; }
 .reveal section { box-sizing: border-box; padding: 0 20px; }
 h1 { font-size: 84px; margin: 0; } h2 { font-size: 60px; margin: 0 0 36px; }
-p, ul, ol, blockquote { margin: 0 0 24px; } ul, ol { padding-left: 1.5em; } ol { list-style: upper-alpha; }
+p, ul, ol, blockquote { margin: 0 0 24px; } ul, ol { padding-left: 1.5em; }
 li { margin: 0 0 14px; } li p { display: inline; }
 pre { font: 30px/1.3 "DejaVu Sans Mono", monospace; margin: 0; } code { font-family: "DejaVu Sans Mono", monospace; }
 blockquote { font-size: 56px; border-left: 12px solid #0072b2; padding-left: 40px; }
 math { font-size: 1.2em; }
-img { display: block; width: 100%; max-height: 700px; object-fit: contain; object-position: left; }
-.fragment:not(.visible) { visibility: hidden; } .after { border-left: 12px solid #0072b2; padding-left: 28px; }
+table { font-size: 32px; border-collapse: collapse; }
+th, td { padding: 4px 36px 4px 0; text-align: left; vertical-align: top; border-bottom: 2px solid #bbb; }
+section > div { display: flex; flex-direction: column; max-height: 1080px; }
+img { width: 100%; min-height: 0; object-fit: contain; object-position: left; margin: 0 0 24px; }
+.fragment:not(.visible) { visibility: hidden; }
+.after { border-left: 12px solid #0072b2; padding-left: 28px; font-size: 34px; }
 """
 
 
 @dataclass
 class Slide:
-    """What is seen at once, what comes a key later, and whether the lesson's next words explain it."""
+    """What is seen at once, and what comes a key later."""
 
     html: str
     later: list[str] = field(default_factory=list)
-    to_explain: bool = False
 
     def __str__(self) -> str:
         later = "".join(f'<div class="fragment after">{part}</div>' for part in self.later)
-        return f"<section>{self.html}{later}</section>"
+        return f"<section><div>{self.html}{later}</div></section>"
 
 
 def slides_of(lesson: Path) -> list[Slide]:
@@ -59,37 +64,39 @@ def slides_of(lesson: Path) -> list[Slide]:
         CommandError: for a file that cannot be read.
     """
     notebook = read(lesson)
-    answers = [*predictions(notebook, answers=True)]
+    cells, answers = notebook["cells"], [*predictions(notebook, answers=True)]
     made: list[Slide] = []
     heading, skipped = "", False
-    for cell in notebook["cells"]:
+    for place, cell in enumerate(cells):
         source = "".join(cell["source"])
+        explained = [to_html(words)] if (words := words_after(cells[place + 1 :])) else []
         if cell["cell_type"] == "markdown":
             for part in re.split(r"(?m)^(?=#)", source):
                 title, _, text = part.partition("\n") if part.startswith("#") else ("", "", part)
-                first, *others = _blocks(text)
+                texts = [fitting(block, ROOM) for block in blocks(text)]
+                first = next(filter(None, texts), "")
                 if title:
                     heading, skipped = title.strip("# "), bool(LEFT_OUT.match(title.strip("# ")))
                     if not skipped:
-                        made.append(Slide(_head(heading, len(title) - len(title.lstrip("#"))) + _html(first)))
-                elif made and made[-1].to_explain:
-                    made[-1].later, made[-1].to_explain = [_html(first)] * (0 < len(first) <= ROOM), False
+                        level = len(title) - len(title.lstrip("#"))
+                        made.append(Slide(_head(heading, level) + to_html(first)))
                 if not skipped:
-                    made += [Slide(_html(block)) for block in others if block.startswith(">")]
+                    made += [Slide(to_html(text)) for text in texts if text.startswith(">") and text != first]
         elif "predict(" in source:
             for ask, choices, measured in answers:
                 if ask in _shown(cell):
-                    offered = "".join(f"<li>{_html(text)}</li>" for _, text in choices)
+                    offered = "".join(f"<li>{to_html(text)}</li>" for _, text in choices)
                     right = "".join(letter for letter, (so, _) in zip(ascii_uppercase, choices, strict=False) if so)
-                    asked = f"{_head(heading)}{_html(ask)}<ol>{offered}</ol>"
-                    made.append(Slide(asked, [_html(f"**{right}.** {measured}")]))
+                    asked = f'{_head(heading)}{to_html(ask)}<ol type="A">{offered}</ol>'
+                    made.append(Slide(asked, [to_html(f"**{right}.** {measured}")]))
         elif SUBJECT in cell["metadata"].get("tags", ()) and "exercise(" not in source:
-            made.append(Slide(f"{_head(heading)}<pre>{escape(source)}</pre>", to_explain=source.count("\n") < 12))
+            code = f"{_head(heading)}<pre>{escape(source)}</pre>"
+            made.append(Slide(code, explained if source.count("\n") < 12 else []))
         elif "Lab(" not in source:
             for output in cell["outputs"]:
                 if PNG in output.get("data", {}):
                     png, alt = "".join(output["data"][PNG]).strip(), output["metadata"][PNG]["alt"]
-                    made.append(Slide(f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}">', to_explain=True))
+                    made.append(Slide(f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}">', explained))
     return made
 
 
@@ -122,14 +129,4 @@ def _shown(cell: dict[str, Any]) -> str:
 
 
 def _head(heading: str, level: int = 2) -> str:
-    return f"<h{level}>{_html(heading).removeprefix('<p>').removesuffix('</p>')}</h{level}>"
-
-
-def _blocks(text: str) -> list[str]:
-    """The paragraphs of a text, each with the list or formula that follows it, and without tables; at least one."""
-    return [block for block in re.split(r"\n\s*\n(?!- |\$\$)", text.strip()) if not block.startswith("|")] or [""]
-
-
-def _html(markdown: str) -> str:
-    """Markdown as HTML, without its links, which lead out of the slides."""
-    return html_of(re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", markdown)).strip()
+    return f"<h{level}>{to_html(heading).removeprefix('<p>').removesuffix('</p>')}</h{level}>"

@@ -32,7 +32,7 @@ class _Renderer(mistune.HTMLRenderer):
         return text
 
 
-_markdown = mistune.create_markdown(renderer=_Renderer(), plugins=["math"])
+_markdown = mistune.create_markdown(renderer=_Renderer(), plugins=["math", "table"])
 
 
 def to_html(markdown: str) -> str:
