@@ -41,7 +41,7 @@ def test_they_follow_from_the_lesson(lesson: Path):
     assert len(code) <= sum("subject" in cell["metadata"].get("tags", ()) for cell in cells)
     assert not any("predict(" in html for html in code)
     text = "".join(map(str, slides))
-    assert (7 if lesson == LESSONS[0] else 10) <= len(slides) == text.count("<section>")
+    assert 10 <= len(slides) == text.count("<section>")
     assert "<a " not in text
     assert "$$" not in text
     assert "\\(" not in text

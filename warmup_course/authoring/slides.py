@@ -18,10 +18,7 @@ from warmup_course.authoring.normal_form import PNG, SUBJECT
 from warmup_course.lesson_files import for_teachers, read, write
 
 # For the learner, not for the room.
-LEFT_OUT = re.compile(
-    r"Recall|Try it|Exercise|Check yourself|Further reading|Your turn"
-    r"|How to use a lesson|Does my machine work|What you have done"
-)
+LEFT_OUT = re.compile(r"Recall|Try it|Exercise|Check yourself|Further reading|Your turn")
 # At 1920 x 1080, less a margin, no text is under 24 pixels.
 WIDTH, HEIGHT, MARGIN = 1920, 1080, 0.04
 ROOM = 1200  # letters below a heading; the list or table that does not fit is the teacher's to say
