@@ -7,7 +7,6 @@ import math
 import re
 import subprocess
 import sys
-from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from warmup_course.authoring.headless import FLAGS, find_chromium
-from warmup_course.authoring.normal_form import PNG, SUBJECT
+from warmup_course.authoring.normal_form import PNG, SUBJECT, width_of
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
 from warmup_course.lesson_files import CommandError, Notebook, outputs, read, write
@@ -205,7 +204,7 @@ Figure = tuple[int, str, str, str]
 def _figures(notebook: Notebook, answers: bool) -> str:
     """Two of the figures; what the lesson says of them is the key. Narrow ones first: their letters are larger."""
     found: list[Figure] = [
-        (_width(png), png, alt, words_after(notebook["cells"][place + 1 :]))
+        (width_of(png), png, alt, words_after(notebook["cells"][place + 1 :]))
         for place, cell in enumerate(notebook["cells"])
         for output in cell.get("outputs", [])
         if (png := "".join(output.get("data", {}).get(PNG, "")).strip())
@@ -223,10 +222,6 @@ def _figures(notebook: Notebook, answers: bool) -> str:
         for width, png, alt, words in sorted(chosen, key=found.index)
     )
     return f'<div class="figures">{boxes}</div>'
-
-
-def _width(png: str) -> int:
-    return int.from_bytes(b64decode(png[:32])[16:20], "big")
 
 
 def _evenly(found: list[Figure], count: int) -> list[Figure]:

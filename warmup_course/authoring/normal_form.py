@@ -33,6 +33,11 @@ METADATA = {
 }
 
 
+def width_of(png: str) -> int:
+    """Of a stored picture, in pixels."""
+    return int.from_bytes(b64decode(png[:32])[16:20])  # where a PNG has it
+
+
 def normalise(notebook: Notebook) -> Notebook:
     """An executed notebook without what differs from run to run: times, widget state, the machine's versions.
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from warmup_course.authoring.handout import question_in, reveal_in
-from warmup_course.authoring.normal_form import LAB, PNG
+from warmup_course.authoring.normal_form import LAB, PNG, width_of
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of, mathml, without_marks
 from warmup_course.classroom.quiz import KINDS, OrderCard, load, why_of
@@ -146,8 +146,7 @@ def _page(path: Path, launch: str | None) -> Notebook:
 
 def _figure(png: str, metadata: dict[str, Any], is_map: bool) -> str:
     alt = metadata.get(PNG, {}).get("alt", "")
-    width = int.from_bytes(b64decode(png[:32])[16:20])  # as a PNG begins
-    looks = "wc-map " * is_map + "wc-wide" * (width > ONE_PANEL)
+    looks = "wc-map " * is_map + "wc-wide" * (width_of(png) > ONE_PANEL)
     image = f'<img class="{looks}" alt="{escape(alt)}" src="data:{PNG};base64,{png}">'
     if alt.startswith("A lab with"):
         return f"{image}<p><small>A lab that trains: its controls are in the running lesson.</small></p>"
