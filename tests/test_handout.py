@@ -9,6 +9,7 @@ import pytest
 from browser import in_chromium
 from lessons import LESSONS, each_lesson
 
+from warmup_course.authoring import excerpts
 from warmup_course.authoring import handout as printed
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import load
@@ -36,7 +37,7 @@ def test_it_has_each_prediction_and_each_question_of_the_lesson(lesson: Path):
 @each_lesson
 def test_the_key_of_a_figure_is_what_the_lesson_says_of_it(lesson: Path):
     cells = ["".join(cell["source"]) for cell in read(lesson)["cells"] if cell["cell_type"] == "markdown"]
-    said = {printed.to_html(printed.fitting(printed.blocks(cell)[0], printed.ROOM)) for cell in cells}
+    said = {excerpts.to_html(excerpts.fitting(excerpts.blocks(cell)[0], excerpts.ROOM)) for cell in cells}
     figures = printed.handout(lesson, answers=True).partition('<div class="figures">')[2].partition("<h2>")[0]
     keys = re.findall(r"<img [^>]*>(.+?)</div>", figures, re.S)
     assert len(keys) == figures.count("<img ")
@@ -56,7 +57,7 @@ def test_the_key_of_a_figure_is_what_the_lesson_says_of_it(lesson: Path):
     ],
 )
 def test_what_does_not_fit_is_cut_where_it_makes_sense(block: str, kept: str):
-    assert printed.fitting(block, 10) == kept
+    assert excerpts.fitting(block, 10) == kept
 
 
 def test_the_key_of_an_order_is_that_of_its_shuffled_letters():

@@ -8,7 +8,7 @@ import pytest
 from browser import in_chromium
 from lessons import LESSONS, each_lesson
 
-from warmup_course.authoring.handout import predictions
+from warmup_course.authoring.excerpts import predictions
 from warmup_course.authoring.headless import chromium
 from warmup_course.authoring.slides import slides_of, write_slides
 from warmup_course.cli import main

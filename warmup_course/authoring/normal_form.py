@@ -14,6 +14,7 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # An output's metadata: what a lab that computes in the browser starts from, for pages without a kernel.
 LAB = "lab"
 PNG = "image/png"
+ONE_PANEL = 660  # pixels; figures with panels in a row are wider
 READABLE = ("text/markdown", PNG)
 # Cell metadata that tools leave behind.
 NOISE = ("ExecuteTime", "collapsed", "execution", "lines_to_next_cell", "papermill", "scrolled", "vscode")

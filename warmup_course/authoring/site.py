@@ -15,8 +15,8 @@ from string import ascii_uppercase
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from warmup_course.authoring.handout import question_in, reveal_in
-from warmup_course.authoring.normal_form import LAB, PNG, width_of
+from warmup_course.authoring.excerpts import question_in, reveal_in
+from warmup_course.authoring.normal_form import LAB, ONE_PANEL, PNG, width_of
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of, mathml, without_marks
 from warmup_course.classroom.quiz import KINDS, OrderCard, load, why_of
@@ -26,7 +26,6 @@ from warmup_course.moments import moments_of
 HERE = "warmup_course.authoring.site"
 ASSETS = Path(__file__).with_name("pages")
 GUIDE = LESSONS.parent / "docs" / "teaching.md"
-ONE_PANEL = 660  # pixels; figures with panels in a row are wider
 SETTINGS = {
     "project": "Learning-rate warmup",
     "html_title": "Learning-rate warmup",

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from warmup_course.authoring.handout import blocks, fitting, predictions, to_html, words_after
+from warmup_course.authoring.excerpts import blocks, fitting, predictions, to_html, words_after
 from warmup_course.authoring.normal_form import PNG, SUBJECT
 from warmup_course.lesson_files import for_teachers, read, write
 
