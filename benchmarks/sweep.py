@@ -188,8 +188,6 @@ def main() -> None:
         f"sweep, {cores()} cores, evaluated at the end": partial(rate, of_sweep(at_end, cores())),
     }
     train(CONFIG)  # imports and allocates
-    shared = rivals[f"sweep, {cores()} cores"]()
-    print(f"first sweep on {cores()} cores, which starts the other processes: {shared:,.0f} run-steps/s")
     if find_spec("jax"):
         rivals["JAX, all cores, no evaluation"] = partial(rate, jax_rival())
         print(f"first call of JAX, which compiles: {rivals['JAX, all cores, no evaluation']():,.0f} run-steps/s")

@@ -1,10 +1,10 @@
 """A long sweep on several cores or machines: the same numbers, nothing lost, and an end when one is asked for."""
 
-import itertools
-import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -24,15 +24,13 @@ from warmup_course.stacked import StackedMLP
 CONFIG = TrainConfig(model=lambda: MLP(hidden=[16]), loss="squared_error", total_steps=40, device="cpu")
 AXES: dict[str, Any] = {"peak_lr": [0.05, 0.1, 1e4], "seed": range(4), "loss": ["cross_entropy", "squared_error"]}
 STACKS = 8
-MODULE = sys.modules[sweep.__module__]  # warmup_course.sweep is the function
 
 
 @pytest.fixture
 def many_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three runs a stack, and no sweep too short to be shared."""
+    """Three runs a stack."""
     run = 4 * (sum(p.numel() for p in MLP(hidden=[16]).parameters()) + 64 * 64)
     monkeypatch.setattr(StackedMLP, "BYTES", 3 * run)
-    monkeypatch.setattr(MODULE, "WORTH_SHARING", -1.0)
 
 
 @pytest.fixture
@@ -45,8 +43,8 @@ def here(many_stacks: None) -> xr.Dataset:
     "where",
     [
         {"n_jobs": 1},
-        pytest.param({"n_jobs": 2}, marks=pytest.mark.process),
-        {"backend": "threading", "n_jobs": 2},
+        {"n_jobs": 2},
+        pytest.param({"backend": "loky", "n_jobs": 2}, marks=pytest.mark.process),
     ],
     ids=str,
 )
@@ -85,29 +83,12 @@ def test_who_watches_has_the_sweep_here(watch: Any, many_stacks: None, monkeypat
     assert seen == []
 
 
-def test_what_is_short_or_one_stack_stays_here(many_stacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_stack_stays_here(many_stacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = asked(monkeypatch)
     sweep(CONFIG, seed=[0, 1])
-    monkeypatch.setattr(MODULE, "perf_counter", itertools.count().__next__)  # one second a step
-    for worth in (STACKS * CONFIG.total_steps, STACKS * CONFIG.total_steps - 1):
-        assert seen == []
-        monkeypatch.setattr(MODULE, "WORTH_SHARING", worth)
-        sweep(CONFIG, **AXES)
-    assert seen == [STACKS]
-
-
-def test_the_work_is_judged_before_it_is_done(many_stacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A million steps would take long; a sweep that is asked for them is shared at once."""
-    stop = RuntimeError("shared")
-
-    def parallel(*_: Any, **__: Any) -> Iterator[Any]:
-        raise stop
-
-    monkeypatch.setattr(MODULE, "WORTH_SHARING", 2.0)
-    monkeypatch.setattr(joblib, "Parallel", parallel)
-    with pytest.raises(RuntimeError) as error:
-        sweep(TrainConfig(total_steps=1_000_000, evaluate="end", device="cpu"), peak_lr=[0.001 * i for i in range(9)])
-    assert error.value is stop
+    assert seen == []
+    sweep(CONFIG, seed=range(4))
+    assert seen == [2]
 
 
 def test_the_bar_goes_to_its_end(many_stacks: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,74 +106,85 @@ def test_the_bar_goes_to_its_end(many_stacks: None, monkeypatch: pytest.MonkeyPa
     assert steps == [*range(STACKS * CONFIG.total_steps), -1]
 
 
-@pytest.mark.process
-def test_an_error_in_a_worker_is_the_callers(many_stacks: None) -> None:
-    here = os.getpid()
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_error_beside_others_is_the_callers_and_ends_them(n_jobs: int, many_stacks: None) -> None:
+    """The second stack would otherwise take minutes."""
+    before = {thread.ident for thread in threading.enumerate()}
 
-    def model() -> MLP:
-        if os.getpid() != here:
-            raise ArithmeticError("not in a worker")
-        return MLP(hidden=[16])
+    def before_step(optimizer: torch.optim.Optimizer, step: int) -> None:
+        if step == 20 and optimizer.param_groups[0]["momentum"] == 0:
+            raise ArithmeticError("in step 20")
 
-    with joblib.parallel_config(n_jobs=2), pytest.raises(ArithmeticError, match="not in a worker"):
-        sweep(TrainConfig(model=model, total_steps=5, device="cpu"), **AXES)
+    config = replace(CONFIG, total_steps=100_000, before_step=before_step)
+    with joblib.parallel_config(n_jobs=n_jobs), pytest.raises(ArithmeticError, match="in step 20"):
+        sweep(config, momentum=[0, 0.5])
+    wait_for(lambda: {thread.ident for thread in threading.enumerate()} <= before, seconds=10)
 
 
 # ---- what takes longer ----------------------------------------------------------------------------------------------
 
 LONG = """
-import os, sys, joblib
+import os, joblib
 from warmup_course import TrainConfig, sweep
+config = TrainConfig(loss="squared_error", total_steps=1_000_000, device="cpu")
 print(os.getpid(), flush=True)
-config = TrainConfig(loss="squared_error", total_steps=20_000, device="cpu")
-sweep(config, peak_lr=[0.01, 0.02], seed=range(200))
+with joblib.parallel_config(n_jobs=2):
+    sweep(config, peak_lr=[0.01, 0.02], seed=range(200))
 print("ended", flush=True)
 """
+IDLE = (
+    "import time; begin = time.process_time(); time.sleep(1); print(f'{time.process_time() - begin:.3f} s in a second')"
+)
 
 
-def trainers(pid: int) -> list[psutil.Process]:
-    """The process's children that have trained for some seconds; joblib has others, which end with the process."""
-    return [child for child in psutil.Process(pid).children(recursive=True) if child.cpu_times().user > 4]
+def trains(pid: int) -> bool:
+    """Whether two cores have worked for some seconds in the process, which has no child that works too."""
+    process = psutil.Process(pid)
+    busy = [thread for thread in process.threads() if thread.user_time > 1]
+    return len(busy) >= 2 and not [child for child in process.children() if child.cpu_times().user > 1]
 
 
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+def assert_idle(said: str) -> None:
+    seconds = re.fullmatch(r"([\d.]+) s in a second", said.strip())
+    assert seconds, said
+    assert float(seconds[1]) < 0.2
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal's Ctrl-C is POSIX here")
-def test_ctrl_c_ends_a_shared_sweep_and_leaves_no_process() -> None:
-    environment = os.environ | {"LOKY_MAX_CPU_COUNT": "2"}
+def test_ctrl_c_ends_a_shared_sweep() -> None:
+    caught = "".join(f"    {line}\n" for line in LONG.splitlines())
+    program = f"try:\n{caught}except KeyboardInterrupt:\n    {IDLE}"
     process = subprocess.Popen(
-        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        start_new_session=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    wait_for(lambda: len(trainers(process.pid)) == 2)
-    children = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    wait_for(lambda: trains(process.pid))
+    process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
-    assert "ended" not in output
-    assert errors.strip().endswith("KeyboardInterrupt")
-    wait_for(lambda: gone(children), seconds=10)
+    pid, said = output.splitlines()
+    assert (process.returncode, int(pid)) == (0, process.pid), errors
+    assert_idle(said)
 
 
-@pytest.mark.slow
-def test_jupyters_stop_button_ends_a_shared_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.process
+def test_jupyters_stop_button_ends_a_shared_sweep() -> None:
     from jupyter_client.manager import start_new_kernel
 
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     manager, client = start_new_kernel(kernel_name="python3")
     try:
         asked = client.execute(LONG)
-        pid = manager.provisioner.pid
-        wait_for(lambda: len(trainers(pid)) == 2)
-        children = trainers(pid)
+        wait_for(lambda: trains(manager.provisioner.pid))
         manager.interrupt_kernel()
         # A slow start is asked after more than once, and answers each time.
         while (reply := client.get_shell_msg(timeout=20))["parent_header"]["msg_id"] != asked:
             assert reply["msg_type"] == "kernel_info_reply"
         assert reply["content"]["ename"] == "KeyboardInterrupt"
-        wait_for(lambda: gone(children), seconds=10)
+        said: list[str] = []
+        client.execute_interactive(
+            IDLE, timeout=20, output_hook=lambda message: said.append(message["content"].get("text", ""))
+        )
+        assert_idle("".join(said))
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -203,8 +195,6 @@ import os, signal, sys, threading, time
 import joblib, psutil
 from dask.distributed import Client, LocalCluster
 from warmup_course import MLP, TrainConfig, sweep
-import warmup_course.sweep
-sys.modules["warmup_course.sweep"].WORTH_SHARING = -1.0
 
 def main():
     config = TrainConfig(model=lambda: MLP(hidden=[32]), loss="squared_error", total_steps=1500, device="cpu")

@@ -2,13 +2,12 @@
 
 import itertools
 import math
-import operator
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +36,6 @@ SHARED = ("loss", "optimizer", "momentum", "weight_decay", "clip_norm", "trained
 
 # Parameters and batch of one stack, as a share of a GPU's memory; activations take some ten times as much.
 GPU_SHARE = 1 / 64
-# Seconds of work from which on the other cores are asked to help; to wake them takes about as long.
-WORTH_SHARING = 2.0
 EPOCH_METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
 
@@ -52,8 +49,8 @@ def sweep(
 ) -> "xr.Dataset":
     """Train every combination of the given values, and give the same numbers as ``train`` run by run.
 
-    Where that takes a while and nobody watches, by ``progress`` or ``on_epoch``, joblib shares it among all cores of
-    this machine, or among what ``joblib.parallel_config`` names, such as a Dask cluster. The numbers stay the same.
+    Where nobody watches, by ``progress`` or ``on_epoch``, joblib shares it among all cores of this machine, or among
+    what ``joblib.parallel_config`` names, such as a Dask cluster. The numbers stay the same.
 
     Args:
         config: what all runs share.
@@ -120,7 +117,7 @@ def sweep(
     watched = progress is not None or on_epoch is not None
     # A stack of MLPs gains little from a second thread, and other modules a lot.
     with _processor(threads=1 if kind is StackedMLP else torch.get_num_threads()):
-        if not watched and _worth_sharing([configs[row] for row in stacks[0]], train_stack, len(stacks)):
+        if not watched and device.type == "cpu" and len(stacks) > 1:
             for number, of_stack in _on_all_cores([[configs[row] for row in rows] for rows in stacks], train_stack):
                 store(stacks[number], of_stack)
                 for _ in range(config.total_steps):
@@ -154,40 +151,41 @@ def _processor(threads: int) -> Iterator[None]:
         torch.set_flush_denormal(flushes)
 
 
-class _EnoughError(Exception):
-    pass
-
-
-def _worth_sharing(configs: list[TrainConfig], train_stack: "_TrainStack", stacks: int) -> bool:
-    """Whether so many stacks like this one will take long, judged by a few steps, and other cores can help."""
-    begins: list[float] = []
-
-    def tick() -> None:
-        begins.append(perf_counter())
-        if len(begins) > 5:
-            raise _EnoughError
-
-    if stacks == 1 or configs[0].device != "cpu":
-        return False
-    with suppress(_EnoughError):
-        for _ in train_stack(configs, tick):
-            pass
-    step = min(map(operator.sub, begins[1:], begins), default=0)
-    return step * configs[0].total_steps * stacks > WORTH_SHARING
+class _StoppedError(Exception):
+    """In a thread whose sweep has ended before it, by Ctrl-C or an error elsewhere."""
 
 
 def _on_all_cores(stacks: list[list[TrainConfig]], train_stack: "_TrainStack") -> Iterator[tuple[int, Arrays]]:
-    """Each stack's number and result as it ends, by joblib: on this machine's cores, or where its backend says."""
+    """Each stack's number and result as it ends, by joblib: on this machine's cores, or where its backend says.
+
+    Here that is in threads: torch computes outside Python's lock, and each process would take a copy of torch, and
+    seconds to import it.
+    """
     import joblib
 
+    backend, _ = joblib.parallel.get_active_backend(prefer="threads")
     _, n_jobs = joblib.parallel.get_active_backend()  # None where joblib.parallel_config says nothing
-    parallel = joblib.Parallel(-1 if n_jobs is None else n_jobs, return_as="generator_unordered", batch_size=1)
-    yield from parallel(joblib.delayed(_train_alone)(number, runs, train_stack) for number, runs in enumerate(stacks))
+    ended = threading.Event() if getattr(backend, "supports_sharedmem", False) else None
+    train_alone = joblib.delayed(partial(_train_alone, train_stack, ended))
+    parallel = joblib.Parallel(
+        -1 if n_jobs is None else n_jobs, prefer="threads", return_as="generator_unordered", batch_size=1
+    )
+    try:
+        yield from parallel(train_alone(number, configs) for number, configs in enumerate(stacks))
+    finally:
+        if ended is not None:
+            ended.set()
 
 
-def _train_alone(number: int, configs: list[TrainConfig], train_stack: "_TrainStack") -> tuple[int, Arrays]:
+def _train_alone(
+    train_stack: "_TrainStack", ended: threading.Event | None, number: int, configs: list[TrainConfig]
+) -> tuple[int, Arrays]:
+    def tick() -> None:
+        if ended is not None and ended.is_set():
+            raise _StoppedError
+
     with _processor(threads=1):  # the other cores have stacks too
-        *_, record = train_stack(configs, lambda: None)
+        *_, record = train_stack(configs, tick)
     return number, record.arrays()
 
 

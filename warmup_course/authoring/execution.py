@@ -19,7 +19,7 @@ from warmup_course.lesson_files import CommandError, Notebook, read
 
 CELL_TIMEOUT = 300
 BAR = "{desc:<28}{percentage:3.0f}% |{bar}| In [{n_fmt}] of {total_fmt}, {elapsed}"
-# For processes that run side by side: torch's threads, and the cores that joblib sees when it shares a sweep.
+# For processes that run side by side: torch's threads, and the cores among which joblib shares a sweep.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 ONE_CORE = ONE_THREAD | {"LOKY_MAX_CPU_COUNT": "1"}
 
