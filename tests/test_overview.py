@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from warmup_course.classroom import overview, store
+from warmup_course.classroom.quiz import KINDS, load, quizzes, right_answer
 from warmup_course.cli import main
 
 LESSON = "03_linear_warmup"
@@ -54,10 +55,10 @@ def test_the_last_lock_and_the_first_try_count(files: list[Path]):
     assert (len(learners), skipped) == (4, {})
     [asked] = overview.predictions(learners)
     assert (asked.lesson, asked.ask, asked.answers) == (LESSON, "How many?", Counter({"All": 3, "None": 1}))
-    assert (asked.right, asked.split, asked.wrong) == ({"All"}, 1 / 4, 1 / 4)
+    assert (asked.right, asked.split, asked.wrong) == ({"All"}, 1, 1)
     [asked] = overview.questions(learners)
     assert asked.answers == Counter({"It helps": 2, "Nothing yet": 1, "Too few": 1})
-    assert (asked.right, asked.wrong) == ({"Nothing yet"}, 3 / 4)
+    assert (asked.right, asked.wrong) == ({"Nothing yet"}, 3)
 
 
 def test_what_was_borne_out_is_forgotten_with_a_new_lock(tmp_path: Path):
@@ -66,8 +67,26 @@ def test_what_was_borne_out_is_forgotten_with_a_new_lock(tmp_path: Path):
     assert (asked.answers, asked.right) == (Counter("B"), frozenset())
 
 
+@pytest.mark.parametrize("lesson", quizzes())
+def test_what_nobody_got_right_is_told_as_a_right_try_is_recorded(lesson: str, tmp_path: Path):
+    for question in load(lesson)["questions"]:
+        card = KINDS[question["kind"]](lesson, question, "")
+        if question["kind"] == "number":
+            card.input.value = right_answer(question)
+        elif question["kind"] == "order":
+            card.order = [card.shuffled.index(step) for step in range(len(question["steps"]))]
+        else:
+            card.input.chosen = [n for n, choice in enumerate(question["choices"]) if choice.get("right")]
+        right, recorded, _ = card.verdict()
+        assert (right, recorded) == (True, right_answer(question))
+        one = hand_in(tmp_path, "1.csv", ("question", question["id"], "x", "wrong"))
+        [asked] = overview.questions(overview.merged([one])[0])
+        assert (asked.answers, asked.right, asked.wrong) == (Counter("x"), {recorded}, 1)
+    assert "✔ 0</td>" in overview.page([overview.read_answers(one)], {})
+
+
 def test_the_most_split_and_the_most_wrong_come_first(tmp_path: Path):
-    ids = [question["id"] for question in overview.load("final")["questions"][:2]]
+    ids = [question["id"] for question in load("final")["questions"][:2]]
     one = hand_in(
         tmp_path, "1.csv", ("question", ids[0], "x", "right"), ("question", ids[1], "y", "wrong"),
         ("prediction", "all agree", "A", "locked"), ("prediction", "half each", "A", "locked"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from warmup_course.arguments import one_of
 from warmup_course.classroom import progress
 from warmup_course.classroom.cards import html_of
-from warmup_course.classroom.quiz import load, quizzes
+from warmup_course.classroom.quiz import load, quizzes, right_answer
 from warmup_course.classroom.store import STATES, Event
 
 MARK = "<!-- warmup-course class -->"  # tells such a page from a file of somebody else's
@@ -42,7 +42,7 @@ class Asked:
         lesson: the lesson's name.
         ask: what was asked (Markdown).
         answers: how many learners gave each answer (Markdown): the prediction locked last, or the first try.
-        right: the answers that are right; for a prediction, what the learners' own runs bore out.
+        right: the answers that are right, given or not; for a prediction, what the learners' own runs bore out.
     """
 
     lesson: str
@@ -55,14 +55,14 @@ class Asked:
         return self.answers.total()
 
     @property
-    def wrong(self) -> float:
-        """The share of the learners whose answer is not right."""
-        return sum(n for answer, n in self.answers.items() if answer not in self.right) / self.learners
+    def wrong(self) -> int:
+        """How many learners' answers are not right."""
+        return sum(n for answer, n in self.answers.items() if answer not in self.right)
 
     @property
-    def split(self) -> float:
-        """The share of the learners who did not choose the most popular answer."""
-        return 1 - max(self.answers.values()) / self.learners
+    def split(self) -> int:
+        """How many learners did not choose the most popular answer."""
+        return self.learners - max(self.answers.values())
 
 
 def read_answers(file: Path) -> list[Event]:
@@ -135,7 +135,7 @@ def predictions(learners: Sequence[Sequence[Event]]) -> list[Asked]:
 
 
 def questions(learners: Sequence[Sequence[Event]]) -> list[Asked]:
-    """Each question of a quiz that somebody tried, by first tries, the one that went wrong most often first."""
+    """Each question of a quiz that somebody tried, by first tries, the one that most learners got wrong first."""
     found = []
     for lesson in quizzes():
         for question in load(lesson)["questions"]:
@@ -146,7 +146,7 @@ def questions(learners: Sequence[Sequence[Event]]) -> list[Asked]:
                 answers.update(event.answer for event in tries[:1])
                 right |= {event.answer for event in tries if event.state == "right"}
             if answers:
-                found.append(Asked(lesson, question["ask"], answers, frozenset(right)))
+                found.append(Asked(lesson, question["ask"], answers, frozenset(right or {right_answer(question)})))
     return sorted(found, key=lambda asked: -asked.wrong)
 
 
@@ -165,10 +165,11 @@ def page(learners: Sequence[Sequence[Event]], skipped: dict[Path, str]) -> str:
 
 
 def _section(asked: Asked) -> str:
+    nobodys = sorted(asked.right - set(asked.answers))
     rows = "".join(
         f'<tr><td>{"✔" if answer in asked.right else ""} {count}</td><td><meter value="{count}" '
         f'max="{asked.learners}">{count}</meter></td><td>{html_of(answer)}</td></tr>'
-        for answer, count in asked.answers.most_common()
+        for answer, count in [*asked.answers.most_common(), *((answer, 0) for answer in nobodys)]
     )
     lesson = escape(asked.lesson.partition("_")[0])
     return f"<section><small>{lesson}</small>{html_of(asked.ask)}<table>{rows}</table></section>"

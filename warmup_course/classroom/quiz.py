@@ -237,6 +237,15 @@ class NumberCard(QuestionCard):
         self.input.value = ""
 
 
+def right_answer(question: dict[str, Any]) -> str:
+    """As a right try is recorded, but that a learner may write a number otherwise."""
+    if question["kind"] == "number":
+        return f"{question['answer']:g}"
+    if question["kind"] == "order":
+        return " → ".join(step["text"].strip() for step in question["steps"])
+    return "; ".join(choice["text"].strip() for choice in question["choices"] if choice.get("right"))
+
+
 def number_in(text: str) -> float | None:
     """The number that a text stands for; None if it is none. A comma parts thousands where it can, else decimals.
 
