@@ -50,6 +50,7 @@ def test_they_follow_from_the_lesson(lesson: Path):
 @each_lesson
 def test_no_text_announces_what_is_not_there_or_shows_its_marks(lesson: Path):
     for slide in slides_of(lesson):
+        assert not re.fullmatch(r"\s*<h\d>.*</h\d>\s*", slide.html), "a heading alone"
         for html in (slide.html, *slide.later):
             assert not re.sub(r"<[^>]*>", "", html).strip().endswith(":")
             assert "&lt;" not in re.sub(r"<(pre|code)>.*?</\1>", "", html, flags=re.S)

@@ -74,7 +74,7 @@ def slides_of(lesson: Path) -> list[Slide]:
                 first = next(filter(None, texts), "")
                 if title:
                     heading, skipped = title.strip("# "), bool(LEFT_OUT.match(title.strip("# ")))
-                    if not skipped:
+                    if first and not skipped:
                         level = len(title) - len(title.lstrip("#"))
                         made.append(Slide(_head(heading, level) + to_html(first)))
                 if not skipped:
