@@ -83,7 +83,9 @@ class Prediction(Card):
         self.locked = choice
         self.choice_buttons.chosen = [self.choices.index(choice)]
         self.close_with("Locked")
-        self.status.say("Locked. Now run the experiment.")
+        self.status.say(
+            "Locked. " + ("What was measured stands below." if self.comparisons else "Now run the experiment.")
+        )
 
     @property
     def closed(self) -> bool:

@@ -82,7 +82,7 @@ EXERCISES = (
         misconceptions=about_t_max,
         praise="One fall over the whole run, with accumulation and with an epoch's remainder.",
         hints=(
-            "How many batches has an epoch, the smaller last one included? Round up.",
+            "How many batches does an epoch have, the smaller last one included? Round up.",
             "How many calls of `optimizer.step()` do those batches make? Round up once more, and only then multiply.",
         ),
         answer=t_max,

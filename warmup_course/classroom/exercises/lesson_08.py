@@ -21,7 +21,8 @@ def precision_recall_f1(tp, fp, fn, tn):
 
 
 def threshold(scores, labels, goal):
-    frauds = sorted((score for score, label in zip(scores, labels, strict=True) if label == 1), reverse=True)
+    rows = zip(scores, labels, strict=True)
+    frauds = sorted((score for score, label in rows if label == 1), reverse=True)
     for caught, score in enumerate(frauds, start=1):
         if caught / len(frauds) >= goal:
             return score

@@ -108,7 +108,7 @@ EXERCISES = (
         name="09_scale/recipe",
         judge=judge_recipe,
         hints=(
-            "How many batches has an epoch of 1437 rows? Round up: the smaller last one counts.",
+            "How many batches does an epoch of 1437 rows have? Round up: the smaller last one counts.",
             "`math.ceil(1437 / batch_size)` steps an epoch, 15 times that in all, 15 % of those for the ramp.",
         ),
         answer=recipe,

@@ -8,7 +8,8 @@ from warmup_course.classroom.exercises.checker import FunctionExercise, Misconce
 
 
 def trouble(steps, lrs, sharpnesses):
-    return [step for step, lr, sharpness in zip(steps, lrs, sharpnesses, strict=True) if not lr * sharpness <= 2]
+    rows = zip(steps, lrs, sharpnesses, strict=True)
+    return [step for step, lr, sharpness in rows if not lr * sharpness <= 2]
 
 
 def first_update(gradient, lr, beta1, beta2, eps, correct):

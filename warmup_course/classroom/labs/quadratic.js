@@ -115,9 +115,9 @@ function strip(picture, dimensions) {
     );
     const place = (value) => pixel(axes.x(clamp(value, lowest, highest)));
     // A text stands to the right of its place, or to the left where there is more room.
-    const write = (text, x, y, message) => {
+    const write = (text, x, y, message, gap = 6) => {
       const left = x > axes.width / 2;
-      set(text, { x: left ? x - 6 : x + 6, y, "text-anchor": left ? "end" : "start" });
+      set(text, { x: left ? x - gap : x + gap, y, "text-anchor": left ? "end" : "start" });
       say(text, message);
     };
     const limits = curvatures.map((curvature) => stabilityLimit(curvature, momentum));
@@ -144,7 +144,7 @@ function strip(picture, dimensions) {
     });
     const x = place(lr);
     set(now, { d: `M${x} 0V${band + 6}l6 11h-12l6 -11` });
-    write(nowText, x + (x > axes.width / 2 ? -6 : 6), band + 17, `LR ${short(lr)}`);
+    write(nowText, x, band + 17, `LR ${short(lr)}`, 12);
   };
 }
 

@@ -168,7 +168,7 @@ class TrainingLab(Lab):
         def draw_now_and_then(so_far: Callable[[], "xr.Dataset"]) -> None:
             nonlocal drawn
             if perf_counter() - drawn > PARTIAL_EVERY:
-                self._panels.show_runs(so_far())
+                self._panels.show_runs(so_far(), ended=False)
                 drawn = perf_counter()
 
         with suppress(_Superseded):
@@ -182,7 +182,7 @@ class TrainingLab(Lab):
                 )
             finally:
                 self._bar.value = 0
-            self._panels.show_runs(self.runs)
+            self._panels.show_runs(self.runs, ended=True)
             self.status.say(summary_of(self.runs))
             self.show_goal()
 
@@ -304,8 +304,8 @@ class _Panels:
         self.picture.show_moving(self._artists)
 
     @_locked
-    def show_runs(self, runs: "xr.Dataset") -> None:
-        """The runs of both arms, as far as they are."""
+    def show_runs(self, runs: "xr.Dataset", ended: bool) -> None:
+        """The runs of both arms, as far as they are; how many train, once they have ended."""
         said = []
         for arm in range(runs.warmup_steps.size):
             of_arm = runs.isel(warmup_steps=arm)
@@ -321,7 +321,7 @@ class _Panels:
             lines.set_alpha(0.8)
         for crosses in self._crosses:
             crosses.set_alpha(1)
-        self.show_headlines(said)
+        self.show_headlines(said if ended else ["training ..."] * 2)
 
 
 def _curve(x: "np.ndarray[Any, Any]", y: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
