@@ -9,6 +9,7 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from pretended_browser import pixels
 from waiting import wait_for
 
@@ -278,13 +279,20 @@ def test_a_long_run_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_longer_run_shows_what_it_has_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     lab = TrainingLab(SHORT, seeds=range(1), hidden_layers=1)
-    drawn = []
-    lab.picture.observe(lambda _: drawn.append(lab.picture.figure.axes[0].collections[1].get_segments()), "value")
+    drawn, said = [], []
+
+    def keep(_: object) -> None:
+        figure = lab.picture.figure
+        drawn.append(len(figure.axes[0].collections[1].get_segments()[0]))
+        said.append(any("training ..." in text.get_text() for text in figure.findobj(Text)))
+
+    lab.picture.observe(keep, "value")
     monkeypatch.setattr("warmup_course.classroom.labs.training.PARTIAL_EVERY", 0)
     lab.controls["hidden_layers"].value = 2
     lab.wait()
     # The schedules, before the old runs; then after the first epoch; after the last, cut one; the result.
-    assert [len(segments[0]) for segments in drawn] == [40, 23, 40]
+    assert drawn == [40, 23, 40, 40]
+    assert said == [True, True, True, False]
     assert part(lab, widgets.IntProgress).value == 0
 
 

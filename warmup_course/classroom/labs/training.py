@@ -223,9 +223,9 @@ def _locked(method: Callable[..., None]) -> Callable[..., None]:
     """The method, while nobody else draws."""
 
     @wraps(method)
-    def alone(panels: "_Panels", *arguments: Any) -> None:
+    def alone(panels: "_Panels", *arguments: Any, **named: Any) -> None:
         with panels.picture.lock:
-            method(panels, *arguments)
+            method(panels, *arguments, **named)
 
     return alone
 
