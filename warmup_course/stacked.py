@@ -78,7 +78,8 @@ class StackedModule:
 
     def __init__(self, config: TrainConfig, seeds: Sequence[int], runs_per_seed: int) -> None:
         models = _models(config, seeds)
-        self.model, self.loss, self.runs_per_seed = models[0], LOSSES[config.loss], runs_per_seed
+        # A copy: while it computes, functional_call puts a stack's parameters into it, and models may share a module.
+        self.model, self.loss, self.runs_per_seed = deepcopy(models[0]), LOSSES[config.loss], runs_per_seed
         self.dtype = config.dtype
         self.parameters = self._stacked([dict(model.named_parameters()) for model in models])
         self.buffers = self._stacked([dict(model.named_buffers()) for model in models])

@@ -5,6 +5,7 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
@@ -19,7 +20,7 @@ from warmup_course.arguments import elements, function, instance, refused, whole
 from warmup_course.data import Dataset, batch_order
 from warmup_course.device import resolve_device
 from warmup_course.stacked import Stack, StackedMLP, StackedModule, check_stackable, kind_of_stack
-from warmup_course.training import TrainConfig, check_model, outcome
+from warmup_course.training import TrainConfig, check_model, keeps_random_state, outcome
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -156,34 +157,54 @@ class _StoppedError(Exception):
 
 
 def _on_all_cores(stacks: list[list[TrainConfig]], train_stack: "_TrainStack") -> Iterator[tuple[int, Arrays]]:
-    """Each stack's number and result as it ends, by joblib: on this machine's cores, or where its backend says.
-
-    Here that is in threads: torch computes outside Python's lock, and each process would take a copy of torch, and
-    seconds to import it.
-    """
+    """Each stack's number and result as it ends: on this machine's cores, or where joblib's backend says."""
     import joblib
 
+    _, said = joblib.parallel.get_active_backend(prefer=None, require=None)  # None where nobody says
     backend, _ = joblib.parallel.get_active_backend(prefer="threads")
-    _, n_jobs = joblib.parallel.get_active_backend()  # None where joblib.parallel_config says nothing
-    ended = threading.Event() if getattr(backend, "supports_sharedmem", False) else None
-    train_alone = joblib.delayed(partial(_train_alone, train_stack, ended))
-    parallel = joblib.Parallel(
-        -1 if n_jobs is None else n_jobs, prefer="threads", return_as="generator_unordered", batch_size=1
-    )
-    try:
-        yield from parallel(train_alone(number, configs) for number, configs in enumerate(stacks))
-    finally:
-        if ended is not None:
+    n_jobs = -1 if said is None else said
+    if not getattr(backend, "supports_sharedmem", False):
+        train_alone = joblib.delayed(partial(_train_alone, train_stack, lambda: None))
+        parallel = joblib.Parallel(n_jobs, return_as="generator_unordered", batch_size=1)
+        yield from parallel(train_alone(*stack) for stack in enumerate(stacks))
+    elif stacks[0][0].before_step is not None or keeps_random_state() or joblib.effective_n_jobs(n_jobs) == 1:
+        # The learner's function may have a state, and a thread would wait for this one's random state.
+        yield from (_train_alone(train_stack, lambda: None, *stack) for stack in enumerate(stacks))
+    else:
+        yield from _in_threads(stacks, train_stack, joblib.effective_n_jobs(n_jobs))
+
+
+def _in_threads(
+    stacks: list[list[TrainConfig]], train_stack: "_TrainStack", at_once: int
+) -> Iterator[tuple[int, Arrays]]:
+    """The same, so many stacks at once. However this ends, no thread trains any more.
+
+    Threads, since torch computes outside Python's lock; each process would take a copy of torch, and seconds to import
+    it. Not joblib's, which train on until Python itself ends.
+    """
+    ended = threading.Event()
+
+    def tick() -> None:
+        if ended.is_set():
+            raise _StoppedError
+
+    with ThreadPoolExecutor(at_once) as pool:
+        running = set[Future[tuple[int, Arrays]]]()
+        try:
+            running = {pool.submit(_train_alone, train_stack, tick, *stack) for stack in enumerate(stacks)}
+            while running:  # on Windows, Ctrl-C does not end a wait, and has to find its end
+                trained, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                yield from (stack.result() for stack in trained)
+        finally:
             ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            # In Python 3.11, a second Ctrl-C while a thread is joined makes it count as ended.
+            wait([stack for stack in running if not stack.cancelled()])
 
 
 def _train_alone(
-    train_stack: "_TrainStack", ended: threading.Event | None, number: int, configs: list[TrainConfig]
+    train_stack: "_TrainStack", tick: Callable[[], object], number: int, configs: list[TrainConfig]
 ) -> tuple[int, Arrays]:
-    def tick() -> None:
-        if ended is not None and ended.is_set():
-            raise _StoppedError
-
     with _processor(threads=1):  # the other cores have stacks too
         *_, record = train_stack(configs, tick)
     return number, record.arrays()

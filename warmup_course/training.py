@@ -37,7 +37,7 @@ Loss = Literal["cross_entropy", "squared_error"]
 OptimizerName = Literal["SGD", "Adam", "AdamW"]
 Evaluate = Literal["epoch", "end"]
 
-_one_thread = threading.RLock()
+_one_thread, _here = threading.RLock(), threading.local()
 
 
 @contextmanager
@@ -45,8 +45,18 @@ def random_state_kept() -> Iterator[None]:
     """Inside, torch's global random state is this thread's alone; afterwards it is as it was."""
     # On CUDA where that is in use. Asking for its state would start it, and fork_rng warns where there are many GPUs.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    before = keeps_random_state()
     with _one_thread, torch.random.fork_rng(devices):
-        yield
+        _here.keeps = True
+        try:
+            yield
+        finally:
+            _here.keeps = before
+
+
+def keeps_random_state() -> bool:
+    """Whether this thread is inside ``random_state_kept``, where others that make a model wait for it."""
+    return getattr(_here, "keeps", False)
 
 
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -93,8 +103,7 @@ class TrainConfig:
         betas: Adam's and AdamW's.
         weight_decay: as the optimizer defines it.
         before_step: is given the optimizer, with its gradients, and the step, before each update. In a sweep the
-            tensors are those of many runs, (runs, ...), and the optimizer's LR is 1. A sweep that nobody watches may
-            call it for a trial, and in other processes.
+            tensors are those of many runs, (runs, ...), and the optimizer's LR is 1.
         clip_norm: a gradient whose norm, over all parameters, is greater is shortened to it after that.
         batch_size: training rows per step; the last batch of an epoch may be smaller.
         total_steps: optimizer steps.
