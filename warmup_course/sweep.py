@@ -50,8 +50,8 @@ def sweep(
 ) -> "xr.Dataset":
     """Train every combination of the given values, and give the same numbers as ``train`` run by run.
 
-    Where nobody watches, by ``progress`` or ``on_epoch``, joblib shares it among all cores of this machine, or among
-    what ``joblib.parallel_config`` names, such as a Dask cluster. The numbers stay the same.
+    Where nobody watches, by ``progress`` or ``on_epoch``, it is shared among all cores of this machine, or among what
+    ``joblib.parallel_config`` names, such as a Dask cluster. The numbers stay the same.
 
     Args:
         config: what all runs share.

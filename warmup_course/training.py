@@ -103,7 +103,8 @@ class TrainConfig:
         betas: Adam's and AdamW's.
         weight_decay: as the optimizer defines it.
         before_step: is given the optimizer, with its gradients, and the step, before each update. In a sweep the
-            tensors are those of many runs, (runs, ...), and the optimizer's LR is 1.
+            tensors are those of many runs, (runs, ...), and the optimizer's LR is 1; and since it may have a state,
+            the sweep keeps to one core of this machine.
         clip_norm: a gradient whose norm, over all parameters, is greater is shortened to it after that.
         batch_size: training rows per step; the last batch of an epoch may be smaller.
         total_steps: optimizer steps.
