@@ -35,6 +35,7 @@ def kept() -> list[tuple[str, str, str, str]]:
 def test_a_locked_prediction_is_set_beside_what_was_measured(choice: str, state: str, said: str) -> None:
     guess = predict()
     lock(guess, choice)
+    assert "Now run the experiment" in guess.status.value
     assert guess.closed
     assert all(button.disabled for button in guess.choice_buttons.buttons)
     compared = guess.reveal("6 or more", "9 of 10 train")
@@ -55,6 +56,7 @@ def test_what_is_locked_after_the_measurement_is_compared_at_once() -> None:
     assert "Lock your prediction above" in compared.status.value
     assert "9 of 10" not in compared.status.value
     lock(guess, "6 or more")
+    assert "What was measured stands below" in guess.status.value
     assert "It held" in compared.status.value
     assert compared.skip_button.layout.display == "none"
     assert [state for *_, state in kept()] == ["locked", "held"]

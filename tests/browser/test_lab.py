@@ -675,7 +675,7 @@ def lock_a_prediction(notebook: OpenNotebook) -> None:
     letter(place, "A").click()
     place.get_by_text("2 to 5").click()  # changed my mind
     lock.click()
-    says(place, "Locked. Now run the experiment.")
+    says(place, "Locked. What was measured stands below.")
     assert_locked(notebook)
 
 
