@@ -22,7 +22,7 @@ from warmup_course.lesson_files import CommandError, Notebook, read, write
 
 FIGURES = 2
 # What fits a page, in letters of the size that is usual in print, 10 pt; more makes the letters smaller.
-LETTERS = {"predictions": 4000, "questions": 2900, "answers": 2600}
+LETTERS = {"predictions": 3400, "questions": 2900, "answers": 2600}
 LARGEST = 12.0  # pt
 STYLE = """
 @page { size: A4; margin: 13mm; }
