@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from runpy import run_path
 from types import SimpleNamespace
@@ -715,8 +716,10 @@ def test_lab_serves_the_lessons_and_asks_nobody_for_news(course, tmp_path):
         settings = get("lab/api/settings/@jupyterlab/apputils-extension:notification")["schema"]["properties"]
         assert settings["fetchNews"]["default"] == "false"
         assert settings["checkForUpdates"]["default"] is False
-        started = psutil.Process().children(recursive=True)
-        sockets = [socket for process in started for socket in process.net_connections("inet")]
+        sockets = []
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # an earlier test's, which has just ended
+                sockets += process.net_connections("inet")
         heard = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
         assert heard, "the server listens somewhere"
         assert heard <= {"127.0.0.1", "::1"}
