@@ -118,8 +118,10 @@ def sweep(
     watched = progress is not None or on_epoch is not None
     # A stack of MLPs gains little from a second thread, and other modules a lot.
     with _processor(threads=1 if kind is StackedMLP else torch.get_num_threads()):
-        if not watched and device.type == "cpu" and len(stacks) > 1:
-            for number, of_stack in _on_all_cores([[configs[row] for row in rows] for rows in stacks], train_stack):
+        threads = 1 if watched or device.type != "cpu" or len(stacks) == 1 else _threads_for(config)
+        if threads != 1:
+            share = _by_joblib if threads is None else partial(_in_threads, at_once=threads)
+            for number, of_stack in share([[configs[row] for row in rows] for rows in stacks], train_stack):
                 store(stacks[number], of_stack)
                 for _ in range(config.total_steps):
                     next(ticks, None)
@@ -156,28 +158,40 @@ class _StoppedError(Exception):
     """In a thread whose sweep has ended before it, by Ctrl-C or an error elsewhere."""
 
 
-def _on_all_cores(stacks: list[list[TrainConfig]], train_stack: "_TrainStack") -> Iterator[tuple[int, Arrays]]:
-    """Each stack's number and result as it ends: on this machine's cores, or where joblib's backend says."""
+def _threads_for(config: TrainConfig) -> int | None:
+    """How many stacks to train at once in this process; None where joblib's backend trains them in others."""
     import joblib
 
-    _, said = joblib.parallel.get_active_backend(prefer=None, require=None)  # None where nobody says
     backend, _ = joblib.parallel.get_active_backend(prefer="threads")
-    n_jobs = -1 if said is None else said
     if not getattr(backend, "supports_sharedmem", False):
-        train_alone = joblib.delayed(partial(_train_alone, train_stack, lambda: None))
-        parallel = joblib.Parallel(n_jobs, return_as="generator_unordered", batch_size=1)
-        yield from parallel(train_alone(*stack) for stack in enumerate(stacks))
-    elif stacks[0][0].before_step is not None or keeps_random_state() or joblib.effective_n_jobs(n_jobs) == 1:
-        # The learner's function may have a state, and a thread would wait for this one's random state.
-        yield from (_train_alone(train_stack, lambda: None, *stack) for stack in enumerate(stacks))
-    else:
-        yield from _in_threads(stacks, train_stack, joblib.effective_n_jobs(n_jobs))
+        return None
+    # The learner's function may have a state, and a thread would wait for this one's random state.
+    if config.before_step is not None or keeps_random_state():
+        return 1
+    return int(joblib.effective_n_jobs(_n_jobs()))
+
+
+def _n_jobs() -> int:
+    """What joblib.parallel_config says; -1, all cores, where it says nothing."""
+    import joblib
+
+    _, said = joblib.parallel.get_active_backend(prefer=None, require=None)
+    return -1 if said is None else int(said)
+
+
+def _by_joblib(stacks: list[list[TrainConfig]], train_stack: "_TrainStack") -> Iterator[tuple[int, Arrays]]:
+    """Each stack's number and result as it ends, where joblib's backend says."""
+    import joblib
+
+    train_alone = joblib.delayed(partial(_train_alone, train_stack, lambda: None))
+    parallel = joblib.Parallel(_n_jobs(), return_as="generator_unordered", batch_size=1)
+    yield from parallel(train_alone(*stack) for stack in enumerate(stacks))
 
 
 def _in_threads(
     stacks: list[list[TrainConfig]], train_stack: "_TrainStack", at_once: int
 ) -> Iterator[tuple[int, Arrays]]:
-    """The same, so many stacks at once. However this ends, no thread trains any more.
+    """The same here, so many stacks at once. However this ends, no thread trains any more.
 
     Threads, since torch computes outside Python's lock; each process would take a copy of torch, and seconds to import
     it. Not joblib's, which train on until Python itself ends.
