@@ -84,7 +84,7 @@ def test_help_names_what_one_has_typed(capsys: pytest.CaptureFixture[str], monke
 
 BAD_COMMAND_LINES = [
     *("", "labb", "Lab", "''", "03", "-x", "--verison"),
-    *("lab --prot 1", "lab 03", "lab --server", "lab --port"),
+    *("lab --prot 1", "lab 03", "lab --server", "lab --server nowhere/jupyter", "lab --port"),
     *(f"lab --port {bad}" for bad in ("99999", "-1", "1e3", "8888.0", "''", "eight")),
     *(f"restore {bad}" for bad in ("", "--all", "9", "''", "00 01", "notebooks/../x", "/etc/passwd")),
     *(f"run {bad}" for bad in ("--fast", "--strict", "00 x", "99999999999999999999", "-- -1")),
@@ -129,6 +129,7 @@ def test_bad_command_lines_are_refused_before_any_work(course, runs, monkeypatch
         (["run", "00", "x"], "LESSON must be one of 00_start_here, 01_claim; got 'x'"),
         (["test", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
         (["refresh", "9"], "LESSON must be one of 00_start_here, 01_claim; got '9'"),
+        (["lab", "--server", "jupiter"], "--server: there is no program 'jupiter' on this machine's PATH"),
         (["run", "-p", "sed", "3"], "00_start_here has the parameters device, seed, lr; got 'sed'"),
         (["bench", "speed"], "NAME must be one of quick; got 'speed'"),
     ],
@@ -149,8 +150,8 @@ def test_lab_starts_a_hubs_server_as_it_is_told_to(course, monkeypatch, capsys):
     handed: list[Any] = []
     monkeypatch.setattr(cli, "hand_over", lambda *what: handed.append(what))
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
-    cli.main(["lab", "--server", "jupyter-lab", "--port=8", "--no-browser", "-x"])
-    assert handed == [(["jupyter-lab", "--port=8", "--no-browser", "-x"], course / "workspace")]
+    cli.main(["lab", "--server", sys.executable, "--port=8", "--no-browser", "-x"])
+    assert handed == [([sys.executable, "--port=8", "--no-browser", "-x"], course / "workspace")]
     assert os.environ["JUPYTER_CONFIG_PATH"] == str(cli.PACKAGE / "jupyterlab_settings")
 
 

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,9 +228,12 @@ def lab(options: argparse.Namespace) -> int:
       warmup-course lab
       warmup-course lab --no-browser --port 8899
       warmup-course lab --server jupyterhub-singleuser
+      warmup-course lab --server jupyter notebook
     """
     if options.server == []:
         raise CommandError("--server needs a COMMAND, such as jupyterhub-singleuser")
+    if options.server and shutil.which(options.server[0]) is None:
+        raise CommandError(f"--server: there is no program {options.server[0]!r} on this machine's PATH")
     workspace = lesson_files.workspace(WORKSPACE)
     for line in lesson_files.fill_workspace(lesson_files.pages(LESSONS), workspace):
         print(line)

@@ -77,14 +77,20 @@ CELLS = [BEGIN, SCHEDULE, QUADRATIC, STABILITY, TRAINING, SLIDER, QUIZ, PREDICTI
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, no_learners_answers):
-    """The address of a JupyterLab with the course's lessons and EVERYTHING."""
-    lessons, folder = tmp_path_factory.mktemp("lessons"), tmp_path_factory.mktemp("jupyterlab")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the course's lessons and EVERYTHING."""
+    folder = tmp_path_factory.mktemp("lessons")
     for lesson in FOLDER.glob("*.ipynb"):
-        shutil.copy(lesson, lessons)
+        shutil.copy(lesson, folder)
     cells = [v4.new_code_cell(source) for source in CELLS]
-    write(v4.new_notebook(cells=cells, metadata=METADATA), lessons / EVERYTHING)
-    with jupyterlab(lessons, folder) as address:
+    write(v4.new_notebook(cells=cells, metadata=METADATA), folder / EVERYTHING)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(lessons: Path, tmp_path_factory: pytest.TempPathFactory, no_learners_answers):
+    """The address of a JupyterLab that has them."""
+    with jupyterlab(lessons, tmp_path_factory.mktemp("jupyterlab")) as address:
         yield address
 
 

@@ -2,7 +2,9 @@
 
 import os
 import re
+import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from lessons import each_lesson
@@ -12,6 +14,7 @@ from browser import NEEDS
 from browser.conftest import (
     BEGIN,
     CELLS,
+    EVERYTHING,
     EXERCISE,
     LABS,
     PREDICTION,
@@ -26,7 +29,7 @@ from browser.conftest import (
     new_page,
 )
 from warmup_course import Schedule, to_code
-from warmup_course.authoring.headless import OpenNotebook, jupyterlab
+from warmup_course.authoring.headless import TOKEN, OpenNotebook, jupyterlab
 from warmup_course.authoring.normal_form import METADATA
 from warmup_course.classroom import store
 from warmup_course.classroom.quiz import load
@@ -116,6 +119,31 @@ def test_a_lesson_runs_and_its_sliders_move(lesson: Path, opened):
     notebook.page.locator(HANDLE).first.wait_for()
     assert_all_sliders_move(notebook)
     assert notebook.problems == []
+
+
+@pytest.mark.slow
+def test_in_notebook_7_labs_move_and_fill_the_screen_and_answers_are_judged(lessons, browser, tmp_path):
+    store.reset()
+    command = [sys.executable, "-m", "notebook", "--no-browser", "--port=0", "--allow-root"]
+    with jupyterlab(lessons, tmp_path / "notebook", command) as address:
+        with urlopen(f"{address}?token={TOKEN}") as opened:
+            assert opened.url.partition("?")[0] == f"{address}notebooks/00_start_here.ipynb"
+        notebook = OpenNotebook(new_page(browser), address, EVERYTHING, place="notebooks")
+        page, keyboard = notebook.page, notebook.page.keyboard
+        assert notebook.run_all()
+        assert assert_all_sliders_move(notebook) > 10
+        for source in LABS.values():
+            output(notebook, source).locator(HANDLE).first.focus()
+            keyboard.press("p")
+            page.wait_for_function("() => document.fullscreenElement?.matches('.wc-presented')")
+            assert page.locator(".wc-presented").is_visible()
+            keyboard.press("Escape")
+            page.wait_for_function("() => document.fullscreenElement === null")
+        answers, revealed = output(notebook, PREDICTION), output(notebook, REVEAL)
+        letter(answers, "B").click()
+        answers.get_by_role("button", name="Lock my prediction").click()
+        says(revealed, "3 of 10 train")
+        page.close()
 
 
 WITHOUT_ANYWIDGET = [

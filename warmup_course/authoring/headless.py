@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,12 +46,13 @@ def chromium() -> Iterator["Browser"]:
 
 
 @contextmanager
-def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
+def jupyterlab(lessons: Path, folder: Path, server: Sequence[str] = ()) -> Iterator[str]:
     """``warmup-course lab`` for other lessons than the course's.
 
     Args:
         lessons: the folder of the notebooks, named like lessons.
         folder: an empty one for all that is written, the copies of the lessons in workspace/ included.
+        server: the command of another Jupyter server, which serves JupyterLab or Notebook 7.
 
     Yields:
         The server's address.
@@ -61,6 +62,7 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     environment[variables.WORKSPACE] = str(folder / "workspace")
     settings = {
         "JUPYTER_CONFIG_DIR/jupyter_lab_config.json": {"LabApp": {"expose_app_in_browser": True}},
+        "JUPYTER_CONFIG_DIR/jupyter_notebook_config.json": {"JupyterNotebookApp": {"expose_app_in_browser": True}},
         # All cells stay in the page, so that a script finds what is off the screen too.
         "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
         # On a slow machine, one save that overlaps another takes the file for somebody else's, and asks.
@@ -74,15 +76,15 @@ def jupyterlab(lessons: Path, folder: Path) -> Iterator[str]:
     code = (
         "from pathlib import Path; from warmup_course import cli\n"
         f"cli.LESSONS = Path({str(lessons)!r})\n"
-        "cli.main(['lab', '--no-browser', '--port', '0'])"
+        f"cli.main({['lab', *(['--server', *server] if server else ['--no-browser', '--port', '0'])]!r})"
     )
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=log, stderr=log)
     try:
-        yield server_address(folder / "JUPYTER_RUNTIME_DIR", server)
+        yield server_address(folder / "JUPYTER_RUNTIME_DIR", process)
     finally:
-        server.terminate()  # it ends its kernels
-        server.wait(timeout=30)
+        process.terminate()  # it ends its kernels
+        process.wait(timeout=30)
 
 
 def server_address(runtime: Path, server: subprocess.Popen[Any]) -> str:
@@ -101,23 +103,24 @@ def server_address(runtime: Path, server: subprocess.Popen[Any]) -> str:
 
 
 class OpenNotebook:
-    """A notebook, open in JupyterLab in a page of its own.
+    """A notebook, open in a page of its own.
 
     Args:
         page: an empty page.
         address: of the server.
         name: of the notebook in its folder.
+        place: where the server has its notebooks: in JupyterLab, or in "notebooks", Notebook 7.
 
     Attributes:
         page: the page.
         problems: what the browser complained about, and requests to anything but the server.
     """
 
-    def __init__(self, page: "Page", address: str, name: str) -> None:
+    def __init__(self, page: "Page", address: str, name: str, place: str = "lab/tree") -> None:
         self.page = page
         self.problems: list[str] = []
         self._watch(address)
-        page.goto(f"{address}lab/tree/{name}?reset&token={TOKEN}")
+        page.goto(f"{address}{place}/{name}?reset&token={TOKEN}")
         page.wait_for_function(
             "path => window.jupyterapp?.shell?.currentWidget?.context?.path === path",
             arg=name,

@@ -43,4 +43,5 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.FileContentsManager.pre_save_hook = save_what_can_be_read
 c.ServerApp.root_dir = str(Path.cwd())  # the learner's copies: the server is started there
 c.ServerApp.default_url = c.LabApp.default_url = "/lab/tree/00_start_here.ipynb"
+c.JupyterNotebookApp.default_url = "/notebooks/00_start_here.ipynb"
 c.LabApp.app_settings_dir = str(Path(__file__).parent)  # keeps JupyterLab from asking for news and updates

@@ -1,7 +1,8 @@
 // "Present": a lab alone on the whole screen, and keys for all that a presenter does with it.
 // Labs that draw in the kernel have this file as a widget of their own, those in the browser have it before chart.js.
 
-// JupyterLab looks for this at the element that has the focus; elsewhere it would take the keys.
+// JupyterLab looks for this at the element that has the focus; elsewhere it would take the keys. Notebook 7 takes more of
+// them, a slider's arrow keys too.
 const SUPPRESS = "data-lm-suppress-shortcuts";
 const SLIDERS = "input[type=range]:enabled, .noUi-handle";
 const STOPS = "button:not([tabindex='-1']), input:enabled, select, textarea, summary, [tabindex='0']"; // of Tab
@@ -113,6 +114,7 @@ function presenter(model, lab, change, resized) {
     const modified = event.ctrlKey || event.altKey || event.metaKey;
     const typed = inside && target.matches(TYPED_INTO) && key.length === 1;
     const action = root ? keys[key] : inside && key === "p" && begin;
+    const moves = inside && key.startsWith("Arrow") && !modified && target.matches(SLIDERS);
     if (root) say("");
     if (root && key === "Tab") goRound(event);
     if (action && !modified && !typed) {
@@ -122,7 +124,7 @@ function presenter(model, lab, change, resized) {
     } else if (root && !inside) {
       event.stopImmediatePropagation(); // behind the lab, nothing is to happen
       aim();
-    } else if (root && !target.hasAttribute(SUPPRESS)) {
+    } else if ((root || moves) && !target.hasAttribute(SUPPRESS)) {
       target.setAttribute(SUPPRESS, "true");
       setTimeout(() => target.removeAttribute(SUPPRESS));
     }

@@ -17,8 +17,8 @@ export function factor(schedule, step) {
   return DECAYS[schedule.decay].factor(e, Math.min((step - W - S) / (T - W - S), 1));
 }
 
-const decays = ({ total_steps, warmup_steps, stable_steps, decay }) =>
-  decay !== "constant" && warmup_steps + stable_steps < total_steps;
+const decays = ({ total_steps, warmup_steps, stable_steps, decay, end_factor }) =>
+  decay !== "constant" && end_factor < 1 && warmup_steps + stable_steps < total_steps;
 
 /** The steps to look at (seam: null without a decay), and the sum of the factor over all steps. */
 export function numbers(schedule) {
@@ -55,12 +55,14 @@ export function legalise(settings, moved) {
 /** The schedule in words. */
 export function scheduleMessage(schedule) {
   const { total_steps: T, warmup_steps: W, stable_steps: S } = schedule;
-  const parts = [W ? `${WARMUPS[schedule.warmup].words} ${count(W, "step")}` : "No warmup"];
+  const climb = schedule.start_factor < 1 ? W : 0;
+  const level = W + S - climb;
+  const parts = [climb ? `${WARMUPS[schedule.warmup].words} ${count(climb, "step")}` : "No warmup"];
   if (decays(schedule)) {
-    if (S) parts.push(`level for ${S}`);
+    if (level) parts.push(`level for ${level}`);
     parts.push(`then ${DECAYS[schedule.decay].words} over ${count(T - W - S, "step")}`);
-  } else if (W < T) {
-    parts.push(`then level for ${count(T - W, "step")}`);
+  } else if (climb < T) {
+    parts.push(`then level for ${count(T - climb, "step")}`);
   }
   return parts.join(", ");
 }

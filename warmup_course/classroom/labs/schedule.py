@@ -24,15 +24,18 @@ def schedule_message(schedule: Schedule) -> str:
 
     >>> schedule_message(Schedule(30, 5, stable_steps=10))
     'A straight climb over 5 steps, level for 10, then a cosine fall over 15 steps'
+    >>> schedule_message(Schedule(30, 5, start_factor=1.0, end_factor=1.0))
+    'No warmup, then level for 30 steps'
     """
-    total, warmup, stable = schedule.total_steps, schedule.warmup_steps, schedule.stable_steps
-    parts = [f"{WARMUPS[schedule.warmup].words} {count(warmup, 'step')}" if warmup else "No warmup"]
-    if schedule.decay != "constant" and warmup + stable < total:
-        if stable:
-            parts.append(f"level for {stable}")
-        parts.append(f"then {DECAYS[schedule.decay].words} over {count(total - warmup - stable, 'step')}")
-    elif warmup < total:
-        parts.append(f"then level for {count(total - warmup, 'step')}")
+    total, before_decay = schedule.total_steps, schedule.warmup_steps + schedule.stable_steps
+    climb = schedule.warmup_steps if schedule.start_factor < 1 else 0
+    parts = [f"{WARMUPS[schedule.warmup].words} {count(climb, 'step')}" if climb else "No warmup"]
+    if schedule.decay != "constant" and schedule.end_factor < 1 and before_decay < total:
+        if before_decay > climb:
+            parts.append(f"level for {before_decay - climb}")
+        parts.append(f"then {DECAYS[schedule.decay].words} over {count(total - before_decay, 'step')}")
+    elif climb < total:
+        parts.append(f"then level for {count(total - climb, 'step')}")
     return ", ".join(parts)
 
 

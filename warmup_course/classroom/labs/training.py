@@ -245,7 +245,8 @@ class _Panels:
         steps = (-0.02 * total_steps, 1.02 * total_steps)
         loss.set(yscale="log", ylim=(plots.LOSS_FLOOR, plots.LOSS_CEILING), xlim=steps)
         loss.set(xlabel="optimizer step", ylabel="training loss (log scale)")
-        lr.set(ylim=(0, 1.09), xlim=steps, yticks=(0, 1), yticklabels=("0", 11 * " "), ylabel="learning rate")
+        lr.set(ylim=(0, 1.09), xlim=steps, yticks=(0, 1), yticklabels=("0", f"{LOWEST_LR:.3g}"), ylabel="learning rate")
+        lr.get_yticklabels()[1].set_alpha(0)  # room for the peak LR, which moves
         accuracy.set(ylim=(0, 1.02), xlim=steps, xlabel="optimizer step", ylabel="validation\naccuracy")
         lr.tick_params(labelbottom=False)
 
