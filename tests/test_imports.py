@@ -65,7 +65,6 @@ def test_imports_point_one_way(path: Path):
 @pytest.mark.parametrize(
     ("code", "needed"),
     [
-        ("import warmup_course.cli", set()),
         ("from warmup_course import *", {"torch"}),
         ("from torch.optim.lr_scheduler import *; import warmup_course as c; c.used_lrs(ConstantLR, 2)", {"torch"}),
     ],

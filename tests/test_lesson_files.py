@@ -78,13 +78,6 @@ def test_a_folder_without_lessons_is_refused(tmp_path: Path):
         find(tmp_path / "nowhere")
 
 
-def test_what_has_code_is_no_page(shipped: Path):
-    write_lesson(shipped / "glossary.ipynb")
-    assert lesson_files.find_with_code(shipped, ["3"]) == [shipped / "03_linear_warmup.ipynb"]
-    with pytest.raises(CommandError, match="LESSON must be a lesson; got 'glossary', a page without code"):
-        lesson_files.find_with_code(shipped, ["3", "glossary"])
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process")
 def test_what_does_not_fit_the_disk_leaves_the_old_file_and_no_other(tmp_path: Path):
     import resource

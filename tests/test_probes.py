@@ -152,14 +152,6 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_whole_matrix(name: str, loss
     assert exact != pytest.approx(plain, rel=0.05)
 
 
-def test_one_number_for_all_weights_divides_the_sharpness() -> None:
-    case = made(lambda: MLP(4, 3, hidden=[5])), squared_error, random(9, 4), labels(9)
-    plain = sharpness(*case, tolerance=1e-9)
-    ones, fours = ([torch.full_like(p, value) for p in case[0].parameters()] for value in (1, 4))
-    assert sharpness(*case, preconditioner=ones, tolerance=1e-9) == plain
-    assert sharpness(*case, preconditioner=fours, tolerance=1e-9) == pytest.approx(plain / 4, rel=1e-9)
-
-
 def test_only_the_weights_that_are_trained_have_a_preconditioner() -> None:
     model = made(lambda: MLP(4, 3, hidden=[5]))
     model[0].requires_grad_(False)
@@ -269,11 +261,6 @@ def test_gradient_noise_of_two_rows_one_at_a_time_has_no_spread(seed: int) -> No
     assert gradient_noise(*case, batch_size=1, batches=3, seed=seed) == pytest.approx(exact, rel=1e-12)
 
 
-def test_rows_that_are_all_alike_make_no_noise() -> None:
-    case = made(lambda: MLP(4, 3, hidden=[5])), squared_error, random(1, 4).repeat(8, 1), torch.ones(8, dtype=int)
-    assert gradient_noise(*case, batch_size=3) == pytest.approx(0, abs=1e-24)
-
-
 def test_update_size_of_several_tensors() -> None:
     before = [torch.tensor([[6.0, 0.0], [0.0, 0.0]]), torch.tensor([8.0, 0, 0, 0, 0])]
     after = [torch.tensor([[6.0, 3.0], [0.0, 0.0]]), torch.tensor([8.0, 0, 0, 0, -4])]
@@ -378,19 +365,11 @@ def test_a_run_that_diverges_is_recorded_to_its_end() -> None:
     assert probe.sharpness[1] > 1e6 * probe.sharpness[0]
 
 
-def test_each_run_needs_a_new_probe() -> None:
-    run = config(total_steps=6)
-    probe = probe_of(run)
-    train(run, on_start=probe.watch)
-    with pytest.raises(ValueError, match=r"new Probe.*2 measurements"):
-        train(run, on_start=probe.watch)
-
-
 def test_who_calls_watch_twice_before_the_run_is_told() -> None:
     model = nn.Linear(2, 2)
     probe = Probe(nn.functional.cross_entropy, torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
     probe.watch(model, torch.optim.SGD(model.parameters()))
-    with pytest.raises(ValueError, match="new Probe"):
+    with pytest.raises(ValueError, match=r"new Probe.*0 measurements"):
         probe.watch(model, torch.optim.SGD(model.parameters()))
 
 

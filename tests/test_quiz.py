@@ -1,7 +1,5 @@
 """The quiz as a learner meets it: choosing, checking, trying again, coming back another day."""
 
-import importlib
-
 import ipywidgets as widgets
 import pytest
 from pretended_browser import is_shown
@@ -275,10 +273,3 @@ def test_code_blocks_stay_together_on_a_saved_page() -> None:
     choices = [{"text": code, "right": True, "why": "yes"}, {"text": "else", "why": "no"}]
     page = card_of(SINGLE | {"ask": code, "choices": choices}).text
     assert page.startswith(f"**1 of 1.**\n\n{code}\n\n- A. ```python\n  x = 1\n  y = 2\n  ```\n- B. else")
-
-
-def test_a_damaged_file_is_named(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "99_broken.yaml").write_text("title: [", "utf-8")
-    monkeypatch.setattr(importlib.import_module("warmup_course.classroom.quiz"), "QUIZZES", tmp_path)
-    with pytest.raises(ValueError, match=r"99_broken\.yaml"):
-        quiz("99_broken")

@@ -160,32 +160,6 @@ def test_the_learners_own_optimizer_is_used(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_is_that_of_finite_differences(kind: Any) -> None:
-    """A step at LR 1 against the loss before and after a small move of one weight, for a batch of one row."""
-    config = TrainConfig(model=lambda: MLP(hidden=[3]), dtype=torch.float64, device="cpu", batch_size=1)
-    data, epsilon = config.load_data(), 1e-6
-    x, y = data.x_train[:1], data.y_train[:1]
-
-    def loss_with(layer: int, change: float) -> float:
-        model = config.make_model()
-        with torch.no_grad():
-            model.get_submodule(str(layer)).weight[1, 2] += change
-            return nn.functional.cross_entropy(model(x), y).item()
-
-    models = kind(config, [0], 1)
-    stacked = (
-        [layer[0] for layer in models.layers]
-        if kind is StackedMLP
-        else [models.parameters[n] for n in ("0.weight", "2.weight")]
-    )
-    before = [weight[0, 1, 2].item() for weight in stacked]
-    models.step(x[None], y[None], torch.ones(1, dtype=torch.float64))
-    for layer, weight, old in zip((0, 2), stacked, before, strict=True):
-        slope = (loss_with(layer, epsilon) - loss_with(layer, -epsilon)) / (2 * epsilon)
-        assert old - weight[0, 1, 2].item() == pytest.approx(slope, rel=1e-6, abs=1e-9)
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_of_equal_outputs_the_first_counts_as_argmax_has_it(kind: Any) -> None:
     """A network of zeros gives the same output for each class, so it says class 0 of every row."""
 

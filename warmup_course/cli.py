@@ -10,7 +10,7 @@ import subprocess
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from glob import glob
 from importlib.util import find_spec
@@ -574,14 +574,9 @@ def parse_value(text: str) -> bool | int | float | str | None:
     >>> [parse_value(text) for text in ("True", "False", "3", "1e-2", "None", "cpu")]
     [True, False, 3, 0.01, None, 'cpu']
     """
-    words = {"True": True, "False": False, "None": None}
-    if text in words:
-        return words[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+    for read in ({"True": True, "False": False, "None": None}.__getitem__, int, float):
+        with suppress(KeyError, ValueError):
+            return read(text)
     return text
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from warmup_course.arguments import refused
 from warmup_course.data import Dataset
@@ -81,14 +81,13 @@ class StackedModule:
         # A copy: while it computes, functional_call puts a stack's parameters into it, and models may share a module.
         self.model, self.loss, self.runs_per_seed = deepcopy(models[0]), LOSSES[config.loss], runs_per_seed
         self.dtype = config.dtype
-        self.parameters = self._stacked([dict(model.named_parameters()) for model in models])
-        self.buffers = self._stacked([dict(model.named_buffers()) for model in models])
+        self.parameters, self.buffers = (
+            {name: tensor.detach().repeat_interleave(runs_per_seed, dim=0) for name, tensor in of_seeds.items()}
+            for of_seeds in stack_module_state(models)
+        )
         trained = [name for name, p in self.model.named_parameters() if p.requires_grad]
         self.trained = [self.parameters[name].requires_grad_() for name in trained]
         self.optimizer = _Optimizer(config, self.trained)
-
-    def _stacked(self, tensors: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        return {name: _rows([of_seed[name] for of_seed in tensors], self.runs_per_seed) for name in tensors[0]}
 
     def _outputs(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self.model, (parameters, buffers), (x,))

@@ -210,7 +210,7 @@ def short(value: Any) -> str:
 
 def close(got: float, expected: float) -> bool:
     """Whether two numbers agree to six digits."""
-    return got == expected or abs(got - expected) <= 1e-6 * max(1, abs(expected)) < math.inf
+    return math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-6)
 
 
 def agree(got: Any, expected: Any) -> bool:
