@@ -131,6 +131,13 @@ def test_where_copies_cannot_be_kept_there_is_advice(tmp_path: Path, monkeypatch
     assert "set WARMUP_COURSE_WORKSPACE to a folder of your own" in str(told.value)
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nobody can make a file")
+def test_a_folder_that_is_there_and_takes_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WARMUP_COURSE_WORKSPACE", "/proc")
+    with pytest.raises(CommandError, match="cannot be kept in /proc "):
+        lesson_files.workspace(tmp_path / "workspace")
+
+
 def test_copies_have_no_outputs(shipped: Path, workspace: Path):
     assert fill_workspace(find(shipped), workspace) == []
     for lesson in find(shipped):

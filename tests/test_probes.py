@@ -1,6 +1,7 @@
 """Probes against whole Hessians, gradients row by row, closed forms and calculation by hand."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,17 @@ def test_gradient_noise_is_the_covariance_of_the_rows_gradients(loss: Any, batch
     mean, error = torch.tensor(estimates).mean().item(), torch.tensor(estimates).std().item() / math.sqrt(20)
     assert error < 0.06 * exact
     assert abs(mean - exact) < 4 * error
+
+
+def test_gradient_noise_draws_every_row_as_often() -> None:
+    drawn: Counter[int] = Counter()
+
+    def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        drawn.update(y.tolist())
+        return outputs.square().mean()
+
+    gradient_noise(nn.Linear(4, 1), loss, torch.ones(5, 4), torch.arange(5), batch_size=10, batches=50)
+    assert [drawn[row] for row in range(5)] == pytest.approx([100] * 5, rel=0.4)  # four standard deviations
 
 
 @pytest.mark.parametrize("seed", [0, 1])
