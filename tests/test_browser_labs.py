@@ -283,21 +283,31 @@ def test_ticks_are_round_and_inside():
         assert f"{step:.0e}"[0] in "125"
 
 
-def test_positions_are_read_from_lines_and_those_of_another_lab_are_refused(make):
-    body = """
-        return data.texts.map((text) => {
-            try { return lab.parseSettings(text, data.like) } catch (error) { return error.message }
-        });
-    """
-    lab, states = make["schedule"]()
+PARSED = """
+    return data.texts.map((text) => {
+        try { return lab.parseSettings(text, data.like) } catch (error) { return error.message }
+    });
+"""
+
+
+@pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
+def test_positions_are_read_from_lines(name, make):
+    lab, states = make[name]()
     states = [*[*states][:20], {"ask": "Why?", **lab.settings}]
-    lines = "\n".join(json.dumps(state) for state in states)
-    other = json.dumps(QuadraticLab().settings)
-    texts = [lines, f"{lines}\n", other, "null", "3", '"text"', "{", ""]
-    read, again, *refused = in_node(ScheduleLab, body, {"like": lab.settings, "texts": texts})
-    assert read == again == states
-    assert all(isinstance(answer, str) for answer in refused), refused
-    assert refused[0] == f"no settings of this lab: {other}"
+    lines = "\n".join(map(json.dumps, states))
+    assert in_node(lab, PARSED, {"like": lab.settings, "texts": [lines, f"{lines}\n"]}) == [states, states]
+
+
+def test_what_is_no_position_of_this_lab_is_refused():
+    lab = ScheduleLab(Schedule(60, 5), 0.1)
+    wrong = [{"peak_lr": "0.1"}, {"peak_lr": -5}, {"peak_lr": None}, {"warmup": 3}, {"total_steps": [30]}, {"ask": 3}]
+    texts = [json.dumps(one) for one in (QuadraticLab().settings, *(lab.settings | one for one in wrong))]
+    *refused, torn, empty = in_node(
+        ScheduleLab, PARSED, {"like": lab.settings, "texts": [*texts, "null", "3", '"text"', "[]", "{", ""]}
+    )
+    assert refused == [f"no settings of this lab: {text}" for text in [*texts, "null", "3", '"text"', "[]"]]
+    assert isinstance(torn, str)
+    assert isinstance(empty, str)
 
 
 # ---- The Python side ----

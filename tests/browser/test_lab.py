@@ -536,6 +536,8 @@ def test_positions_are_copied_and_pasted_as_lines(everything):
     page.evaluate("""navigator.clipboard.writeText('{"power":4}')""")
     keyboard.press("ControlOrMeta+v")
     says(root, "Not pasted")
+    keyboard.press("ControlOrMeta+c")
+    says(root, "Copied: 2")
     page.evaluate("""navigator.clipboard.writeText('{"ask":"Which power?","lr":0.4,"power":3}')""")
     keyboard.press("ControlOrMeta+v")
     says(root, "Which power?")
@@ -549,6 +551,26 @@ def test_positions_are_copied_and_pasted_as_lines(everything):
     assert root.evaluate("root => root.scrollHeight <= root.clientHeight")
     keyboard.press("r")
     assert root.locator(".wc-asked").inner_text() == ""
+    keyboard.press("Escape")
+    assert everything.problems == []
+
+
+@pytest.mark.cells(STABILITY)
+def test_a_position_that_is_not_on_the_map_is_not_pasted(everything):
+    page, keyboard, lab = everything.page, everything.page.keyboard, output(everything, STABILITY)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    lab.get_by_role("button", name="Present").click()
+    root = lab.locator(".wc-presented")
+    picture = root.evaluate(PICTURE)
+    for line, said in {
+        '{"peak_lr":0.3,"warmup_steps":5}': "Not pasted",
+        '{"peak_lr":0.125,"warmup_steps":32}': "Positions kept: 1",
+    }.items():
+        assert root.evaluate(PICTURE) == picture
+        page.evaluate("line => navigator.clipboard.writeText(line)", line)
+        keyboard.press("ControlOrMeta+v")
+        says(root, said)
+    assert root.evaluate(PICTURE) != picture
     keyboard.press("Escape")
     assert everything.problems == []
 

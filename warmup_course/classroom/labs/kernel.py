@@ -3,11 +3,12 @@
 import html
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from typing import Any, Self
 
 import ipywidgets as widgets
+from traitlets import TraitError
 
 from warmup_course.arguments import function, pair, positive_number, refused
 from warmup_course.classroom import plots
@@ -65,7 +66,7 @@ class Lab(widgets.VBox):
             control.layout.width = "auto"
             control.observe(lambda _: self._moved(), "value")
         self.present = PresentButton(self.settings, moments_of(goal, self.settings))
-        self.present.observe(lambda change: self.move_to(change.new), "settings")
+        self.present.observe(lambda change: self._sent(change.new), "settings")
         self.present.observe(lambda change: self.picture.fit(**change.new), "room")
         for result in (picture, self.status, self._goal_line):  # a goal that is reached is an answer, too
             result.add_class("wc-result")
@@ -92,6 +93,12 @@ class Lab(widgets.VBox):
         """Put controls to where ``settings`` has them."""
         for name, value in settings.items():
             setattr(self.controls[name], _place(self.controls[name]), value)
+
+    def _sent(self, settings: Mapping[str, Any]) -> None:
+        """Go where the browser wants the lab, as far as the controls go: somebody may have pasted anything."""
+        with suppress(TraitError):
+            self.move_to(settings)
+        self.present.settings = self.settings
 
     def reset(self) -> None:
         """Put all controls back to where they were at first."""

@@ -7,15 +7,25 @@ const SUPPRESS = "data-lm-suppress-shortcuts";
 const SLIDERS = "input[type=range]:enabled, .noUi-handle";
 const STOPS = "button:not([tabindex='-1']), input:enabled, select, textarea, summary, [tabindex='0']"; // of Tab
 const TYPED_INTO = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable=true]";
-const HELP = "← → move · Tab next control · r reset · h hide or show · k keep · n, b next, back · d dark · Esc leave · ? help";
+const HELP =
+  "← → move · Tab next control · r reset · h hide or show · k keep · n, b next, back · Ctrl+C copy, Ctrl+V paste · d dark · Esc leave";
+
+/** Whether a value may stand where another does. No lab has a control that goes below 0; null stands for no object. */
+function fits(value, like) {
+  if (Array.isArray(like)) return Array.isArray(value) && value.every((one) => fits(one, like[0]));
+  if (typeof value !== typeof like || Array.isArray(value)) return false;
+  if (value === null || like === null || typeof like !== "object") return typeof like !== "number" || value >= 0;
+  const names = Object.keys(like);
+  return Object.keys(value).length === names.length && names.every((name) => name in value && fits(value[name], like[name]));
+}
 
 /** Settings from lines of JSON, some with a question. Throws for lines that are not settings like these. */
 export function parseSettings(text, like) {
-  const names = ({ ask, ...settings }) => Object.keys(settings).sort().join();
   return text.trim().split("\n").map((line) => {
-    const settings = JSON.parse(line);
-    if (names(settings) !== names(like)) throw new Error(`no settings of this lab: ${line}`);
-    return settings;
+    const position = JSON.parse(line);
+    const { ask = "", ...settings } = position ?? {};
+    if (!fits(settings, like) || !fits(ask, "")) throw new Error(`no settings of this lab: ${line}`);
+    return position;
   });
 }
 
@@ -66,8 +76,8 @@ function presenter(model, lab, change, resized) {
   function moveTo({ ask = "", ...settings }) {
     root.classList.toggle("wc-blank", Boolean(ask)); // until the hands are counted
     asked.textContent = ask;
-    resized(true); // the question takes some of the room
     change(settings);
+    resized(true); // the question takes some of the room
     if (!root.contains(document.activeElement)) aim(); // the slider that had the focus is switched off there
   }
 
@@ -81,7 +91,7 @@ function presenter(model, lab, change, resized) {
     at = kept().length;
     model.set("kept", [...model.get("kept"), ...positions]);
     model.save_changes();
-    say(`Positions kept: ${kept().length - 1}. n and b go through them, Ctrl+C copies all.`);
+    say(`Positions kept: ${kept().length - 1}. n and b go through them, Ctrl+C copies yours.`);
   }
 
   const keys = {
@@ -138,7 +148,8 @@ function presenter(model, lab, change, resized) {
 
   function copied(event) {
     if (!root || event.target.matches(TYPED_INTO) || !getSelection().isCollapsed) return;
-    const positions = model.get("kept").length ? model.get("kept") : [model.get("settings")];
+    const yours = model.get("kept").filter(({ ask }) => !ask); // prepared ones have a question
+    const positions = yours.length ? yours : [model.get("settings")];
     event.clipboardData.setData("text/plain", positions.map((settings) => JSON.stringify(settings)).join("\n"));
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -149,9 +160,15 @@ function presenter(model, lab, change, resized) {
     if (!root || event.target.matches(TYPED_INTO)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
+    const before = { ask: asked.textContent, ...model.get("settings") };
     try {
       const positions = parseSettings(event.clipboardData.getData("text/plain"), model.get("defaults"));
-      moveTo(positions[0]); // first, as it may fail
+      try {
+        moveTo(positions[0]);
+      } catch (error) {
+        moveTo(before);
+        throw error;
+      }
       keep(positions);
     } catch (error) {
       say(`Not pasted: ${error.message}`);

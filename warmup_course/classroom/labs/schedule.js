@@ -22,6 +22,7 @@ const decays = ({ total_steps, warmup_steps, stable_steps, decay, end_factor }) 
 
 /** The steps to look at (seam: null without a decay), and the sum of the factor over all steps. */
 export function numbers(schedule) {
+  if (schedule.total_steps > MOST_STEPS) throw new Error(`total_steps must be at most ${MOST_STEPS}`);
   let [highest, peak, budget] = [-1, 0, 0];
   for (let step = 0; step < schedule.total_steps; step++) {
     const now = factor(schedule, step);

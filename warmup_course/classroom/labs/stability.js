@@ -143,6 +143,7 @@ function render(context) {
       const { peak_lr, warmup_steps } = settings;
       for (const [name, control] of Object.entries(controls)) control.show(settings[name]);
       const [row, column] = [rates.indexOf(peak_lr), ramps.indexOf(warmup_steps)];
+      if (row < 0 || column < 0) throw new Error(`the map has no LR ${peak_lr} with ${warmup_steps} warmup steps`);
       grid.show(row, column);
 
       const mapWidth = Math.min(86 + 52 * ramps.length, 0.45 * width);

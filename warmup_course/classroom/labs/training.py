@@ -216,7 +216,7 @@ def summary_of(runs: "xr.Dataset") -> str:
         ended = runs.outcome.isel(warmup_steps=arm).to_numpy().tolist()
         counts = [f"{ended.count(name)} {name}" for name in plots.OUTCOME_LOOKS if name in ended]
         said.append(f"{plots.warmup_label(int(runs.warmup_steps[arm]))}: {', '.join(counts)}")
-    return f"Of {runs.seed.size} seeds each. " + "; ".join(said) + "."
+    return f"Of {runs.seed.size} seeds each, " + "; ".join(said) + "."
 
 
 def _locked(method: Callable[..., None]) -> Callable[..., None]:
@@ -239,7 +239,7 @@ class _Panels:
     def __init__(self, total_steps: int) -> None:
         self.picture = Picture((10.4, 4.8))
         figure = self.picture.figure
-        figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.86))  # above it, the headlines
+        figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.85))  # above it, the headlines
         grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
         loss, lr, accuracy = (figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
         steps = (-0.02 * total_steps, 1.02 * total_steps)
