@@ -321,6 +321,7 @@ def explain(what: str, said: str) -> list[str]:
         return [
             f"the package index cannot be reached ({index}).",
             "Check the network, the proxy where there is one, and which index pip is set to (pip config list).",
+            "If you have a folder of wheels, name it: --wheels DIR",
         ]
     if find("no space left on device|disk quota exceeded"):
         return [f"{what}: No space left on device.", "Make room."]

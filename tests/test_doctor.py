@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,21 @@ def test_a_package_that_cannot_be_imported_does_not_keep_it_from_the_rest(monkey
     finding = wrong()
     assert finding.found.startswith("jupyter_client cannot be imported (")
     assert finding.mend == f"{PYTHON} -m pip install --force-reinstall jupyter_client"
+
+
+def test_the_line_names_what_pip_knows_and_comes_once(monkeypatch):
+    def broken() -> Finding:
+        raise ImportError("No module named 'PIL'", name="PIL.Image")
+
+    for check in ("kernel", "front_ends"):
+        monkeypatch.setattr(doctor, check, broken)
+    assert wrong().mend == f"{PYTHON} -m pip install --force-reinstall pillow"
+
+
+def test_a_package_whose_folder_is_gone_is_damaged(monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "sklearn" else find_spec(name))
+    assert wrong().found.endswith("scikit-learn is damaged")
+    assert "--force-reinstall" in wrong().mend
 
 
 @pytest.mark.parametrize("fails", [ImportError("undefined symbol", name="torch"), OSError("[WinError 126]")])

@@ -132,6 +132,12 @@ def test_who_hands_in_twice_counts_once(files: list[Path], tmp_path: Path):
     assert set(skipped) == {earlier, again}
 
 
+def test_rows_that_are_empty_are_passed_over(files: list[Path]):
+    whole = overview.read_answers(files[0])
+    files[0].write_text(files[0].read_text("utf-8").replace("\n", "\n,,,,,\n\n"), "utf-8")
+    assert overview.read_answers(files[0]) == whole
+
+
 def test_a_huge_file_is_not_read(files: list[Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(overview, "MOST_BYTES", 10)
     assert overview.merged(files)[0] == []
@@ -159,8 +165,10 @@ def test_the_command(files: list[Path], tmp_path: Path, capsys: pytest.CaptureFi
     assert "How many?" in out.read_text("utf-8")
     assert main(["class", f"{files[0].parent}/*.csv", "--out", str(out)]) == 0  # as a shell of Windows leaves it
     assert "4 learners are in" in capsys.readouterr().out
-    assert main(["class", str(files[0]), "--out", str(out)]) == 0  # its own earlier page
+    bracketed = files[0].rename(files[0].with_name("a[b].csv"))  # as a pattern it would be another learner's file
+    assert main(["class", str(bracketed), "--out", str(out)]) == 0  # its own earlier page
     assert "<h1>1 learner</h1>" in out.read_text("utf-8")
+    assert ">All<" in out.read_text("utf-8")
 
 
 @pytest.mark.parametrize("given", [["a.csv", "--out", "notes.txt"], ["nothing.csv"], ["a.csv", "--out", "b.csv/x"]])

@@ -10,9 +10,19 @@ import pytest
 from bs4 import BeautifulSoup
 from small_lessons import code, write_lesson
 
+from warmup_course import cli
 from warmup_course.authoring.claims import Claim
 from warmup_course.authoring.execution import Execution
-from warmup_course.authoring.reports import check_place, counted, device, junit, last_figures, page
+from warmup_course.authoring.reports import (
+    JUNIT_MARK,
+    PAGE_MARK,
+    check_place,
+    counted,
+    device,
+    junit,
+    last_figures,
+    page,
+)
 from warmup_course.classroom.lesson import Lesson
 from warmup_course.lesson_files import CommandError
 
@@ -57,6 +67,24 @@ def test_a_report_that_cannot_be_written_is_said_beforehand(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match=r"junit.xml cannot be written: "):
         check_place(tmp_path / "file/junit.xml")
+
+
+@pytest.mark.parametrize("kind", ["junit", "report"])
+def test_a_report_replaces_an_earlier_one_and_nothing_else(
+    kind: str, executions: list[Execution], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(cli, "execute_all", lambda *_: (ended for ended in executions))
+    ours, theirs, empty = (tmp_path / name for name in ("ours", "README.md", "empty"))
+    empty.touch()
+    theirs.write_text("mine")
+    run = ["run", "--out", str(tmp_path / "copies"), f"--{kind}"]
+    for file in (ours, ours, empty):
+        assert cli.main([*run, str(file)]) == 1  # as not all of these hold
+        assert (PAGE_MARK if kind == "report" else JUNIT_MARK) in file.read_text("utf-8")
+    capsys.readouterr()
+    assert cli.main([*run, str(theirs)]) == 2
+    assert f"--{kind} must be a new file" in capsys.readouterr().err
+    assert theirs.read_text() == "mine"
 
 
 def test_claims_are_counted(executions: list[Execution]):

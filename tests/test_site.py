@@ -65,6 +65,14 @@ def test_without_sphinx_it_says_what_to_install(
     assert not (tmp_path / "new").exists()
 
 
+def test_somebody_elses_pages_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("furo")
+    (tmp_path / "index.html").write_text("mine")
+    assert main(["site", "--out", str(tmp_path)]) == 2
+    assert "--out must be a folder without pages" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_formulas_in_questions_become_mathml():
     pytest.importorskip("latex2mathml")
     assert "<math" in html_of("At $w < 1$ it falls")

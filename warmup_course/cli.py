@@ -352,18 +352,16 @@ def class_(options: argparse.Namespace) -> int:
     from warmup_course.classroom import overview
 
     # Not every shell replaces a pattern by what it stands for.
-    files = [
-        file
-        for given in options.files
-        for file in [given.parent / name for name in sorted(glob(given.name, root_dir=given.parent))] or [given]
-    ]
+    files = []
+    for given in options.files:
+        names = [] if given.exists() else sorted(glob(given.name, root_dir=given.parent))
+        files += [given.parent / name for name in names] or [given]
     learners, skipped = overview.merged(files)
     for file, why in skipped.items():
         print(f"Skipped: {file} {why}", file=sys.stderr)
     if not learners:
         raise CommandError("none of the files has answers")
-    if options.out.exists() and overview.MARK not in options.out.read_text("utf-8", errors="replace"):
-        raise CommandError(f"--out must be a new file, or an earlier page of this command; {options.out} is neither")
+    lesson_files.replaceable("--out", options.out, overview.MARK)
     lesson_files.write(options.out, overview.page(learners, skipped))
     print(f"{len(learners)} learners are in {options.out}." if len(learners) > 1 else f"1 learner is in {options.out}.")
     return 0
@@ -499,8 +497,11 @@ def run(options: argparse.Namespace) -> int:
     nothing: lesson_files.Notebook = {"cells": []}  # not what an earlier run may have left in the folder
     ended = {lesson: Execution(lesson, 0.0, nothing, "stopped before its end") for lesson in lessons}
     executions = execute_all(lessons, parameters, options.out, at_once)
-    for path in filter(None, (options.junit, options.report)):
-        reports.check_place(path)
+    marks = ("--junit", options.junit, reports.JUNIT_MARK), ("--report", options.report, reports.PAGE_MARK)
+    for option, path, mark in marks:
+        if path is not None:
+            reports.check_place(path)
+            lesson_files.replaceable(option, path, mark)
     print(f"Running {', '.join(lesson.stem for lesson in lessons)}; {at_once} at once.", flush=True)
     try:
         for execution in executions:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, distributions, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, metadata, packages_distributions, requires, version
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,6 +27,14 @@ MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, which the sy
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
 # Front end -> the package that brings it.
 FRONT_ENDS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab_widgets", "anywidget": "anywidget"}
+# Imported by the name before, installed by the one after; pip knows the others by the name that is imported.
+INSTALLED_AS = {
+    "PIL": "pillow",
+    "dateutil": "python-dateutil",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+}
 HOSTS = r"C:\Windows\System32\drivers\etc\hosts" if sys.platform == "win32" else "/etc/hosts"
 
 
@@ -55,12 +64,16 @@ def examine(workspace: Path) -> Iterator[Finding]:
         lambda: writable("your copies of the lessons", copies, variables.WORKSPACE),
         *(answers, lambda: disk(copies), memory, loopback),
     ]
+    broken = set()
     for check in checks:
         try:
             yield check()
         except ImportError as error:  # a package that is there, and broken
             package = (error.name or "warmup_course").partition(".")[0]
-            yield Finding(False, f"{package} cannot be imported ({error})", pip("--force-reinstall", package))
+            if package not in broken:
+                mend = pip("--force-reinstall", INSTALLED_AS.get(package, package))
+                yield Finding(False, f"{package} cannot be imported ({error})", mend)
+            broken.add(package)
 
 
 def python() -> Finding:
@@ -86,7 +99,9 @@ def packages() -> Finding:
         found = f"PYTHONPATH brings another {', another '.join(sorted(others))}, before that of this Python"
         return Finding(False, found, "remove the variable PYTHONPATH")
     wrong, options = {}, []
+    modules = packages_distributions()
     for one in needed:
+        brought = [name for name, by in modules.items() if one.name in by and name.isidentifier()]
         try:
             found = version(one.name)
         except PackageNotFoundError:
@@ -94,7 +109,7 @@ def packages() -> Finding:
             continue
         except FileNotFoundError:  # says importlib_metadata, which some packages put before the standard library's
             found = ""
-        if not found:  # the file that names it is gone
+        if not found or (brought and not any(map(find_spec, brought))):  # its name is gone, or its folder
             wrong[f"{one.name}{one.specifier}"] = f"{one.name} is damaged"
             options = ["--force-reinstall"]
         elif not one.specifier.contains(found, prereleases=True):

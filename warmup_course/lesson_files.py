@@ -137,6 +137,12 @@ def chosen(usual: Path) -> Path:
     return variables.folder_from(variables.WORKSPACE) or (usual if may_write else Path.home() / "warmup_course")
 
 
+def replaceable(option: str, path: Path, mark: str) -> None:
+    """CommandError for a file that has something in it, and not the mark of what the command writes there."""
+    if path.exists() and (text := path.read_text("utf-8", errors="replace")) and mark not in text:
+        raise CommandError(f"{option} must be a new file, or an earlier one of this command; {path} is neither")
+
+
 def workspace(usual: Path) -> Path:
     """The folder of the learner's copies, made where it is missing.
 

@@ -59,10 +59,15 @@ def build(out: Path, launch: str | None = None) -> None:
             none.
 
     Raises:
-        CommandError: if Sphinx and what it needs is not installed, a lesson is damaged, or a link leads nowhere.
+        CommandError: if Sphinx and what it needs is not installed, the folder has somebody else's pages, a lesson is
+            damaged, or a link leads nowhere.
     """
     if find_spec("furo") is None:
         raise for_teachers("Sphinx makes the pages", "site")
+    if (out / "index.html").exists() and not (out / ".buildinfo").exists():  # Sphinx's
+        raise CommandError(
+            f"--out must be a folder without pages, or with earlier ones of this command; {out} is neither"
+        )
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
 

@@ -83,6 +83,8 @@ def read_answers(file: Path) -> list[Event]:
         raise ValueError(f"does not begin with the line {','.join(names)}")
     events = []
     for number, row in enumerate(rows, start=2):
+        if not any(row):  # a spreadsheet may leave some
+            continue
         if len(row) != len(names):
             raise ValueError(f"has {len(row)} values in place of {len(names)} in its row {number}")
         event = Event(*row)
@@ -154,9 +156,10 @@ def page(learners: Sequence[Sequence[Event]], skipped: dict[Path, str]) -> str:
     """The overview as one HTML file that needs no other."""
     parts = [f"<h1>{len(learners)} learner{'s' * (len(learners) != 1)}</h1>"]
     parts += ["<p>✔ is right; in a prediction, what the learner's own runs bore out.</p>"]
-    parts += [f"<small>Skipped: {escape(file.name)}{html_of(why)}</small>" for file, why in skipped.items()]
     parts += ["<h2>Which predictions split the class</h2>", *map(_section, predictions(learners))]
     parts += ["<h2>Which questions went wrong, at the first try</h2>", *map(_section, questions(learners))]
+    # Last: the files are often named after learners.
+    parts += [f"<small>Skipped: {escape(file.name)}{html_of(why)}</small>" for file, why in skipped.items()]
     return (
         f'<!doctype html>\n{MARK}\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>The class</title>'
