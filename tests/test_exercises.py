@@ -10,7 +10,7 @@ from pretended_browser import is_shown
 
 from warmup_course.classroom import store
 from warmup_course.classroom.exercises import EXERCISES, exercise
-from warmup_course.classroom.exercises.checker import DONE, NOT_YET, Exercise
+from warmup_course.classroom.exercises.checker import DONE, NOT_YET, Exercise, NotYet, run
 
 
 def nothing_yet(*arguments):
@@ -79,6 +79,13 @@ def test_hints_come_one_by_one(name: str, said: list) -> None:
         assert said[-1].data.count("**Hint") == given
     task.hint()
     assert said[-1].data.count("**Hint") == len(task.hints) >= 2
+
+
+def test_what_stops_a_function_is_told_with_the_learners_own_names() -> None:
+    with pytest.raises(NotYet, match=r"^For \(step = `5`, w = `0`\) your function stops with `ZeroDivisionError"):
+        run(lambda step, w: step / w, 5, 0)
+    with pytest.raises(NotYet, match=r"^For \(`5`, `0`\) your function stops with `TypeError"):
+        run(lambda step: step, 5, 0)
 
 
 def test_the_state_is_kept_once_a_browser_shows_it(said: list) -> None:

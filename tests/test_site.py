@@ -7,12 +7,15 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
-from lessons import LESSONS, load
+from bs4 import BeautifulSoup
+from lessons import LESSONS, each_lesson, load
 
 from warmup_course import lesson_files
+from warmup_course.authoring.site import _page
 from warmup_course.classroom import labs
 from warmup_course.classroom.cards import html_of
 from warmup_course.cli import main
+from warmup_course.lesson_files import outputs, read
 
 BROWSER_LAB = re.compile(r"^(QuadraticLab|ScheduleLab|StabilityLab)\(", re.M)
 NOT_STORED = {"layout", "tabbable", "tooltip"}
@@ -36,6 +39,15 @@ def test_each_lab_is_stored_with_all_that_its_page_needs():
     for kind, state, _ in found:
         synced = getattr(labs, kind).class_traits(sync=True)
         assert state.keys() - {"_anywidget_id"} == {name for name in synced if name[0] != "_"} - NOT_STORED
+
+
+@each_lesson
+def test_a_page_lists_each_claim_and_asks_nobody_to_run_a_cell(lesson: Path):
+    printed = [line for output in outputs(read(lesson)) for line in "".join(output.get("text", "")).splitlines()]
+    html = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs(_page(lesson, None)))
+    listed = [item.text for item in BeautifulSoup(html, "html.parser").select(".wc-ticks li")]
+    assert listed == [line for line in printed if line.startswith("✔ ")]
+    assert "run this cell" not in html
 
 
 def test_the_stability_lab_is_that_of_its_picture():

@@ -10,8 +10,8 @@ from warmup_course.lesson_files import Notebook, outputs
 
 ROOM = 400  # letters that explain a figure or code; what is longer is the teacher's to say
 FOLLOWS = r"- |\d+\. |\||\$\$"  # how a list, a table and a formula begin
-# What is asked, the choices (is it right?), and what follows them; None is a line to write on.
-Parts = tuple[str, list[tuple[bool, str]], str | None]
+# What is asked, the choices (is it right? None: no box to tick), and what follows them; None is a line to write on.
+Parts = tuple[str, Sequence[tuple[bool | None, str]], str | None]
 
 
 def question_in(shown: str) -> tuple[str, list[str]] | None:

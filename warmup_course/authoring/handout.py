@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import ascii_uppercase
@@ -24,6 +25,7 @@ FIGURES = 2
 # What fits a page, in letters of the size that is usual in print, 10 pt; more makes the letters smaller.
 LETTERS = {"predictions": 3400, "questions": 2900, "answers": 2600}
 LARGEST = 12.0  # pt
+BOXES = {True: "☒ ", False: "☐ ", None: ""}  # of what is put in order, none is ticked
 STYLE = """
 @page { size: A4; margin: 13mm; }
 body { font: 10pt/1.3 "DejaVu Sans", Verdana, sans-serif; margin: 0 auto; max-width: 184mm; }
@@ -36,7 +38,9 @@ ol.boxes { list-style: none; margin: 0 0 1mm; padding: 0; } ol.boxes li { paddin
 ol.boxes p { display: inline; }
 .line { border-bottom: 0.2mm dotted; height: 5.5mm; }
 section { break-inside: avoid; margin: 0 0 2.5mm; }
-.columns { columns: 2; column-gap: 7mm; }
+.columns { columns: 2; column-gap: 7mm; counter-reset: asked; }
+.columns section { counter-increment: asked; }
+.columns section > :first-child::before { content: counter(asked) ". "; font-weight: bold; }
 .second { break-before: page; }
 .figures { display: flex; gap: 4mm; align-items: flex-start; margin: 0 0 2mm; }
 .figures div { max-width: 110mm; font-size: 7.5pt; } .figures img { width: 100%; }
@@ -109,13 +113,12 @@ def _question(question: dict[str, Any], answers: bool) -> Parts:
     key = f"{question['answer']:g}" if "answer" in question else ""
     if isinstance(card, OrderCard):
         key = " ".join(ascii_uppercase[card.shuffled.index(place)] for place in range(len(card.shuffled)))
-    choices = [(False, text) for text in card.options()]
-    return ask, choices, f"**{key}.** {question['because']}" if answers else None
+    return ask, [(None, text) for text in card.options()], f"**{key}.** {question['because']}" if answers else None
 
 
-def _section(ask: str, choices: list[tuple[bool, str]], after: str | None) -> str:
+def _section(ask: str, choices: Sequence[tuple[bool | None, str]], after: str | None) -> str:
     boxes = "".join(
-        f"<li>{'☒' if right else '☐'} {ascii_uppercase[number]}. {html_of(text)}</li>"
+        f"<li>{BOXES[right]}{ascii_uppercase[number]}. {html_of(text)}</li>"
         for number, (right, text) in enumerate(choices)
     )
     rest = '<div class="line"></div>' if after is None else html_of(after)

@@ -7,8 +7,10 @@ import json
 import re
 import zlib
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from html import escape
 from importlib.util import find_spec
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from string import ascii_uppercase
@@ -143,9 +145,26 @@ def _page(path: Path, launch: str | None) -> Notebook:
             elif PNG in data:
                 is_map = re.search(r"stability_map\(|cividis", source) is not None
                 data["text/html"] = _figure("".join(data.pop(PNG)).strip(), metadata, is_map)
+            elif markdown.startswith("**○ Not attempted.**"):
+                data["text/html"] = "<p><b>○ Not attempted.</b> Exercises are done in the running lesson.</p>"
             if "text/html" in data:
                 data.pop("text/markdown", None)
+        cell["outputs"] = [part for output in cell.get("outputs", ()) for part in _ticks_apart(output)]
     return notebook
+
+
+def _ticks_apart(output: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of what is printed, the claims as sentences, which wrap on a phone; the rest are tables, which keep columns."""
+    if output["output_type"] != "stream":
+        yield output
+        return
+    for are_ticks, lines in groupby("".join(output["text"]).splitlines(), lambda line: line.startswith("✔ ")):
+        if are_ticks:
+            listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+            data = {"text/html": f'<ul class="wc-ticks">{listed}</ul>'}
+            yield {"output_type": "display_data", "data": data, "metadata": {}}
+        else:
+            yield output | {"text": "\n".join(lines) + "\n"}
 
 
 def _figure(png: str, metadata: dict[str, Any], is_map: bool) -> str:

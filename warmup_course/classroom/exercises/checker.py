@@ -163,9 +163,9 @@ def run(answer: Any, *arguments: Any) -> Any:
     """
     if answer is None or answer is ...:
         raise NotAttempted
-    inputs = ", ".join(map(short, arguments))
     if not callable(answer):
         raise NotYet(f"This should be a function; it is {short(answer)}.")
+    inputs = _named(answer, arguments)
     try:
         result = answer(*arguments)
     except (Exception, SystemExit) as error:
@@ -175,6 +175,15 @@ def run(answer: Any, *arguments: Any) -> Any:
     if result is None:
         raise NotYet(f"For ({inputs}) your function returns nothing. Does every way through it end in `return`?")
     return result
+
+
+def _named(answer: Callable[..., Any], arguments: Sequence[Any]) -> str:
+    """The arguments, by the learner's names for them where they can be known."""
+    try:
+        named = inspect.signature(answer).bind(*arguments).arguments
+    except (TypeError, ValueError):  # it takes others, or is not written in Python
+        return ", ".join(map(short, arguments))
+    return ", ".join(f"{name} = {short(value)}" for name, value in named.items())
 
 
 def number(result: Any, shown: str) -> float:
