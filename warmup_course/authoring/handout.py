@@ -17,6 +17,7 @@ from typing import Any
 from warmup_course.authoring.excerpts import Parts, predictions, to_html, words_after
 from warmup_course.authoring.headless import FLAGS, find_chromium
 from warmup_course.authoring.normal_form import ONE_PANEL, PNG, width_of
+from warmup_course.authoring.reports import check_place
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
 from warmup_course.lesson_files import CommandError, Notebook, read, write
@@ -77,8 +78,13 @@ def handout(lesson: Path, answers: bool) -> str:
 
 
 def write_handout(lesson: Path, folder: Path, answers: bool) -> Path:
-    """Write the pages into ``folder``, as PDF if there is a Chromium that prints them, else as HTML; the new file."""
+    """Write the pages into ``folder``, as PDF if there is a Chromium that prints them, else as HTML; the new file.
+
+    Raises:
+        CommandError: if the folder cannot be written to.
+    """
     page = folder / f"{lesson.stem}{'_answers' if answers else ''}.html"
+    check_place(page)
     text, browser = handout(lesson, answers), find_chromium()
     if browser is not None:
         try:
@@ -93,7 +99,6 @@ def write_handout(lesson: Path, folder: Path, answers: bool) -> Path:
 
 def _printed(text: str, page: Path, browser: str) -> Path:
     """Let a Chromium print the pages into the file ``page``; that file."""
-    page.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=page.parent) as scratch:  # where a Chromium that is a snap may read and write
         source, printed = Path(scratch) / "page.html", Path(scratch) / "page.pdf"
         source.write_text(text, "utf-8")
