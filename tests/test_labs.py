@@ -165,6 +165,18 @@ def test_the_browser_knows_and_sets_where_the_controls_are() -> None:
 # ---- TrainingLab ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("pasted", [{"lr": 99, "steps": 4}, {"lr": -5, "steps": 4}, {"lr": 1, "steps": 99}])
+def test_a_position_beyond_the_controls_is_taken_as_far_as_they_go(pasted: dict[str, int]) -> None:
+    lab = SliderLab(
+        lambda figure, lr, steps: None,
+        lr=widgets.SelectionSlider(options=[0.1, 0.2], description="lr"),
+        steps=widgets.IntSlider(3, 1, 9, description="steps"),
+    )
+    lab.present.set_state({"settings": pasted})
+    assert lab.present.settings == lab.settings
+    assert lab.settings in ({"lr": 0, "steps": 3}, {"lr": 1, "steps": 9})
+
+
 def test_the_training_lab_shows_what_a_sweep_gives() -> None:
     begin("03_linear_warmup", device="cpu", seed=0)
     lab = TrainingLab(SHORT, warmup_steps=10, hidden_layers=1, seeds=[3, 4, 5])
