@@ -8,7 +8,7 @@ const SLIDERS = "input[type=range]:enabled, .noUi-handle";
 const STOPS = "button:not([tabindex='-1']), input:enabled, select, textarea, summary, [tabindex='0']"; // of Tab
 const TYPED_INTO = "input:not([type=range], [type=checkbox]), select, textarea, [contenteditable=true]";
 const HELP =
-  "← → move · Tab next control · r reset · h hide or show · k keep · n, b next, back · Ctrl+C copy, Ctrl+V paste · d dark · Esc leave";
+  "← → move · Tab next control · r reset · h hide or show · k keep · n, b next, back · Ctrl+C copy, Ctrl+V paste · d dark · Esc leave · ? help";
 
 /** Whether a value may stand where another does. No lab has a control that goes below 0; null stands for no object. */
 function fits(value, like) {
