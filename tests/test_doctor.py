@@ -99,9 +99,10 @@ def test_the_line_names_what_pip_knows_and_comes_once(monkeypatch):
     assert wrong().mend == f"{PYTHON} -m pip install --force-reinstall pillow"
 
 
-def test_a_package_whose_folder_is_gone_is_damaged(monkeypatch):
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "sklearn" else find_spec(name))
-    assert wrong().found.endswith("scikit-learn is damaged")
+@pytest.mark.parametrize(("folder", "package"), [("sklearn", "scikit-learn"), ("yaml", "PyYAML")])
+def test_a_package_whose_folder_is_gone_is_damaged(monkeypatch, folder, package):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == folder else find_spec(name))
+    assert wrong().found.endswith(f"{package} is damaged")
     assert "--force-reinstall" in wrong().mend
 
 

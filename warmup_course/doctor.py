@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, distributions, metadata, packages_distributions, requires, version
+from importlib.metadata import PackageNotFoundError, distribution, distributions, metadata, requires, version
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -99,9 +100,7 @@ def packages() -> Finding:
         found = f"PYTHONPATH brings another {', another '.join(sorted(others))}, before that of this Python"
         return Finding(False, found, "remove the variable PYTHONPATH")
     wrong, options = {}, []
-    modules = packages_distributions()
     for one in needed:
-        brought = [name for name, by in modules.items() if one.name in by and name.isidentifier()]
         try:
             found = version(one.name)
         except PackageNotFoundError:
@@ -109,7 +108,7 @@ def packages() -> Finding:
             continue
         except FileNotFoundError:  # says importlib_metadata, which some packages put before the standard library's
             found = ""
-        if not found or (brought and not any(map(find_spec, brought))):  # its name is gone, or its folder
+        if not found or _is_hollow(one.name):  # the file that names it is gone, or its folder
             wrong[f"{one.name}{one.specifier}"] = f"{one.name} is damaged"
             options = ["--force-reinstall"]
         elif not one.specifier.contains(found, prereleases=True):
@@ -118,6 +117,12 @@ def packages() -> Finding:
         mend = pip(*options, *wrong)
         return Finding(False, f"the course needs {', '.join(wrong)}; {', '.join(wrong.values())}", mend)
     return Finding(True, f"the {len(needed)} packages that the course needs, in versions that it knows")
+
+
+def _is_hollow(package: str) -> bool:
+    """Whether a folder that it has brought is gone."""
+    brought = re.findall(r"^(\w+)/__init__\.py,", distribution(package).read_text("RECORD") or "", re.MULTILINE)
+    return not all(map(find_spec, brought))
 
 
 def kernel() -> Finding:
