@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import namedtuple
 from importlib.abc import MetaPathFinder
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -100,10 +99,18 @@ def test_the_line_names_what_pip_knows_and_comes_once(monkeypatch):
 
 
 @pytest.mark.parametrize(("folder", "package"), [("sklearn", "scikit-learn"), ("yaml", "PyYAML")])
-def test_a_package_whose_folder_is_gone_is_damaged(monkeypatch, folder, package):
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == folder else find_spec(name))
+def test_a_package_whose_folder_is_gone_is_damaged(tmp_path, monkeypatch, folder, package):
+    version = importlib.metadata.version(package)
+    metadata = tmp_path / f"{package.replace('-', '_')}-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    (metadata / "RECORD").write_text(f"{folder}/__init__.py,sha256=x,1\n{folder}/more/__init__.py,sha256=x,1\n")
+    monkeypatch.syspath_prepend(tmp_path)
     assert wrong().found.endswith(f"{package} is damaged")
     assert "--force-reinstall" in wrong().mend
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "__init__.py").touch()
+    assert all(finding.sound for finding in doctor.examine(cli.WORKSPACE))
 
 
 @pytest.mark.parametrize("fails", [ImportError("undefined symbol", name="torch"), OSError("[WinError 126]")])

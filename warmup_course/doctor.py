@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution, distributions, metadata, requires, version
-from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -121,8 +120,9 @@ def packages() -> Finding:
 
 def _is_hollow(package: str) -> bool:
     """Whether a folder that it has brought is gone."""
-    brought = re.findall(r"^(\w+)/__init__\.py,", distribution(package).read_text("RECORD") or "", re.MULTILINE)
-    return not all(map(find_spec, brought))
+    itself = distribution(package)
+    brought = re.findall(r"^\w+/__init__\.py(?=,)", itself.read_text("RECORD") or "", re.MULTILINE)
+    return not all(Path(str(itself.locate_file(file))).exists() for file in brought)
 
 
 def kernel() -> Finding:
