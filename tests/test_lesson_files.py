@@ -94,6 +94,14 @@ def test_what_does_not_fit_the_disk_leaves_the_old_file_and_no_other(tmp_path: P
     assert (tmp_path / "page").read_text() == "old"
 
 
+def test_a_place_that_takes_no_file_is_refused_beforehand(tmp_path: Path):
+    lesson_files.check_place(tmp_path / "deep/down/junit.xml")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "deep", tmp_path / "deep/down"]
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"junit.xml cannot be written: "):
+        lesson_files.check_place(tmp_path / "file/junit.xml")
+
+
 # ---- the learner's copies -------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,6 @@ from warmup_course.authoring.execution import Execution
 from warmup_course.authoring.reports import (
     JUNIT_MARK,
     PAGE_MARK,
-    check_place,
     counted,
     device,
     junit,
@@ -24,7 +23,6 @@ from warmup_course.authoring.reports import (
     page,
 )
 from warmup_course.classroom.lesson import Lesson
-from warmup_course.lesson_files import CommandError
 
 BEGUN = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 PNG = "image/png"
@@ -59,14 +57,6 @@ def executions(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) 
         Execution(broken, 3.0, None, "In [2]: ValueError: a < b", COLOURED, (held,)),
         Execution(Path("04_waits.ipynb"), 0.0, None, "stopped before its end"),
     ]
-
-
-def test_a_report_that_cannot_be_written_is_said_beforehand(tmp_path: Path):
-    check_place(tmp_path / "deep/down/junit.xml")
-    assert list(tmp_path.rglob("*")) == [tmp_path / "deep", tmp_path / "deep/down"]
-    (tmp_path / "file").touch()
-    with pytest.raises(CommandError, match=r"junit.xml cannot be written: "):
-        check_place(tmp_path / "file/junit.xml")
 
 
 @pytest.mark.parametrize("kind", ["junit", "report"])

@@ -361,7 +361,7 @@ def class_(options: argparse.Namespace) -> int:
         print(f"Skipped: {file} {why}", file=sys.stderr)
     if not learners:
         raise CommandError("none of the files has answers")
-    lesson_files.replaceable("--out", options.out, overview.MARK)
+    lesson_files.check_replaceable("--out", options.out, overview.MARK)
     lesson_files.write(options.out, overview.page(learners, skipped))
     print(f"{len(learners)} learners are in {options.out}." if len(learners) > 1 else f"1 learner is in {options.out}.")
     return 0
@@ -500,8 +500,8 @@ def run(options: argparse.Namespace) -> int:
     marks = ("--junit", options.junit, reports.JUNIT_MARK), ("--report", options.report, reports.PAGE_MARK)
     for option, path, mark in marks:
         if path is not None:
-            reports.check_place(path)
-            lesson_files.replaceable(option, path, mark)
+            lesson_files.check_place(path)
+            lesson_files.check_replaceable(option, path, mark)
     print(f"Running {', '.join(lesson.stem for lesson in lessons)}; {at_once} at once.", flush=True)
     try:
         for execution in executions:

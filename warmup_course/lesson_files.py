@@ -137,7 +137,17 @@ def chosen(usual: Path) -> Path:
     return variables.folder_from(variables.WORKSPACE) or (usual if may_write else Path.home() / "warmup_course")
 
 
-def replaceable(option: str, path: Path, mark: str) -> None:
+def check_place(path: Path) -> None:
+    """CommandError if a file cannot be written there, before work has gone into it. Its folder is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def check_replaceable(option: str, path: Path, mark: str) -> None:
     """CommandError for a file that has something in it, and not the mark of what the command writes there."""
     if path.exists() and (text := path.read_text("utf-8", errors="replace")) and mark not in text:
         raise CommandError(f"{option} must be a new file, or an earlier one of this command; {path} is neither")

@@ -17,10 +17,9 @@ from typing import Any
 from warmup_course.authoring.excerpts import Parts, predictions, to_html, words_after
 from warmup_course.authoring.headless import FLAGS, find_chromium
 from warmup_course.authoring.normal_form import ONE_PANEL, PNG, width_of
-from warmup_course.authoring.reports import check_place
 from warmup_course.classroom.cards import html_of
 from warmup_course.classroom.quiz import KINDS, OrderCard, load
-from warmup_course.lesson_files import CommandError, Notebook, read, write
+from warmup_course.lesson_files import CommandError, Notebook, check_place, read, write
 
 FIGURES = 2
 # What fits a page, in letters of the size that is usual in print, 10 pt; more makes the letters smaller.

@@ -8,7 +8,6 @@ from datetime import datetime
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,16 +21,6 @@ PACKAGES = ("warmup_course", "torch", "numpy", "scikit-learn", "matplotlib", "ip
 JUNIT_MARK, PAGE_MARK = '<testsuites name="warmup_course"', "<!-- warmup-course run -->"
 # The case that each lesson has, besides those of its claims.
 TO_ITS_END = "runs to its end"
-
-
-def check_place(path: Path) -> None:
-    """CommandError if a report cannot be written there, before an hour has passed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def facts(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -307,8 +307,15 @@ function openLab({ model, el }, name, build) {
   }
 
   function change(next, note) {
+    const before = settings;
     settings = next;
-    redraw(note);
+    try {
+      redraw(note);
+    } catch (error) {
+      settings = before; // what was pasted cannot be drawn
+      redraw();
+      throw error;
+    }
     frame ||= requestAnimationFrame(push);
   }
 

@@ -74,9 +74,9 @@ function presenter(model, lab, change, resized) {
   const kept = () => [model.get("defaults"), ...model.get("kept")];
 
   function moveTo({ ask = "", ...settings }) {
+    change(settings); // first, as it may fail
     root.classList.toggle("wc-blank", Boolean(ask)); // until the hands are counted
     asked.textContent = ask;
-    change(settings);
     resized(true); // the question takes some of the room
     if (!root.contains(document.activeElement)) aim(); // the slider that had the focus is switched off there
   }
@@ -160,15 +160,9 @@ function presenter(model, lab, change, resized) {
     if (!root || event.target.matches(TYPED_INTO)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    const before = { ask: asked.textContent, ...model.get("settings") };
     try {
       const positions = parseSettings(event.clipboardData.getData("text/plain"), model.get("defaults"));
-      try {
-        moveTo(positions[0]);
-      } catch (error) {
-        moveTo(before);
-        throw error;
-      }
+      moveTo(positions[0]);
       keep(positions);
     } catch (error) {
       say(`Not pasted: ${error.message}`);
