@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
@@ -36,8 +38,24 @@ def no_learners_answers(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(autouse=True)
 def same_environment():
     """What a command, called here, sets for the process that ends with it, is gone before the next test."""
-    with patch.dict(os.environ):
-        yield
+    before = os.environ.copy()
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """A file takes 100 bytes."""
+    if sys.platform == "win32":
+        pytest.skip("limits of a process")
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(autouse=True)

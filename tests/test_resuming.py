@@ -32,6 +32,10 @@ from warmup_course.schedulers import Schedule, lambda_lr
 from warmup_course.shapes import DECAYS, WARMUPS
 
 STEPS = 10
+FRESH = torch.nn.Linear(3, 2)
+with torch.no_grad():
+    for parameter in FRESH.parameters():
+        parameter.copy_(torch.linspace(-0.5, 0.5, parameter.numel()).view_as(parameter))
 Order = Literal["build, then load", "load the scheduler first", "load the optimizer, then build"]
 ORDERS: list[Order] = ["build, then load", "load the scheduler first", "load the optimizer, then build"]
 MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
@@ -60,9 +64,7 @@ class Run:
     scaler: torch.amp.GradScaler = field(init=False)
 
     def __post_init__(self) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.model = torch.nn.Linear(3, 2)
+        self.model = copy.deepcopy(FRESH)
         self.scaler = torch.amp.GradScaler("cpu", init_scale=8, growth_interval=3)
         parameters = self.model.parameters()
         # Every run gets its own tensors: a scheduler fills them in place.

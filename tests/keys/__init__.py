@@ -19,6 +19,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import torch
+from torch.optim import SGD
+
 Choices = list[dict[str, Any]]
 Verdicts = dict[str, Any]
 KEYS: dict[str, Callable[..., Any]] = {}
@@ -48,6 +51,11 @@ def verdicts(question: str) -> Callable[[Callable[[], Verdicts]], None]:
         key(question)(judge)
 
     return register
+
+
+def idle(lr: float = 0.1) -> SGD:
+    """An optimizer of one weight that is never moved."""
+    return SGD([torch.zeros(1, requires_grad=True)], lr=lr)
 
 
 _MODULES = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]

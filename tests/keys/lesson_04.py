@@ -10,16 +10,12 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR, LinearLR
 
-from keys import Choices, Verdicts, key, verdicts
+from keys import Choices, Verdicts, idle, key, verdicts
 from warmup_course import Schedule, lambda_lr
 
 
 def ramp(step: int, w: int = 5) -> float:
     return min((step + 1) / w, 1)
-
-
-def idle(lr: float = 0.1) -> SGD:
-    return SGD([torch.zeros(1, requires_grad=True)], lr=lr)
 
 
 def used(optimizer: SGD, scheduler: Any, steps: int, *, early: bool = False) -> list[float]:

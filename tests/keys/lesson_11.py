@@ -19,16 +19,12 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from keys import Choices, Verdicts, key, verdicts
+from keys import Choices, Verdicts, idle, key, verdicts
 from warmup_course import Schedule, lambda_lr
 
 
 def ramp(w: int, ahead: int = 1) -> Callable[[int], float]:
     return lambda step: min((step + ahead) / w, 1)
-
-
-def idle(lr: float = 0.1) -> SGD:
-    return SGD([torch.zeros(1, requires_grad=True)], lr=lr)
 
 
 def trace(make: Callable[[SGD], Any], steps: int, *, lr: float = 0.1, calls: int = 1, before: int = 0) -> list[float]:
