@@ -1,7 +1,6 @@
 """Lesson 05."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,36 +61,6 @@ def power(step: float, w: int, start: float) -> float:
     return start ** (1 - step / w)
 
 
-def by_logarithm(lrs: Sequence[float]) -> str:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for name, values in (("linear", np.asarray(lrs)), ("geometric", np.log(lrs))):
-            bends = np.abs(np.diff(values, 2))
-            if (bends < 1e-6 * np.abs(np.diff(values)[:-1])).all():
-                return name
-    return "other"
-
-
-def exactly(lrs: Sequence[float]) -> str:
-    steps = {after - before for before, after in pairwise(lrs)}
-    ratios = {after / before if before else 0 for before, after in pairwise(lrs)}
-    return "linear" if len(steps) == 1 else "geometric" if len(ratios) == 1 else "other"
-
-
-def from_two_pairs(lrs: Sequence[float]) -> str:
-    first, second, third = lrs[:3]
-    if np.isclose(second - first, third - second):
-        return "linear"
-    return "geometric" if first and np.isclose(second / first, third / second) else "other"
-
-
-def absolute(lrs: Sequence[float]) -> str:
-    steps = np.diff(lrs)
-    if np.allclose(steps, steps[0]):
-        return "linear"
-    lrs = np.asarray(lrs)
-    return "geometric" if lrs[0] and np.allclose(lrs[1:] / lrs[:-1], lrs[1] / lrs[0]) else "other"
-
-
 WRONG = {
     "05_warmup_shapes/geometric_ramp": [
         (lambda step, w, start: power(min(step + 1, w), w, start) if w else 1, "one step ahead"),
@@ -107,16 +76,6 @@ WRONG = {
         (lambda step, w: step / w, "TypeError"),
         (0.001, "should be a function"),
     ],
-    "05_warmup_shapes/shape_of": [
-        (lambda lrs: "linear", "times the same number"),
-        (exactly, "plus the same amount"),
-        (from_two_pairs, "all the way"),
-        (absolute, "relative"),
-        (lambda lrs: "exponential", "Return one of"),
-        (lambda lrs: [lrs], "Return one of"),
-        (lambda lrs: "geometric" if lrs[1] / lrs[0] == 10 else "linear", "ZeroDivisionError"),
-        ("geometric", "should be a function"),
-    ],
 }
 # Right answers that are not the solution's words.
 RIGHT = {
@@ -126,5 +85,4 @@ RIGHT = {
         ),
         lambda step, w, start: np.exp(np.interp(step, [0, w], [np.log(start), 0])) if w else 1,
     ],
-    "05_warmup_shapes/shape_of": [by_logarithm],
 }

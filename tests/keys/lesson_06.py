@@ -5,9 +5,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
-from torch.utils.data import DataLoader
 
 from keys import Verdicts, key, verdicts
 from warmup_course import used_lrs
@@ -85,18 +83,6 @@ def restarts(step: int, t_max: int, top: float, floor: float) -> float:
     return used_lrs(lambda opt: CosineAnnealingWarmRestarts(opt, t_max, eta_min=floor), step + 1, top)[step]
 
 
-def optimizer_steps(rows: int, batch_size: int, epochs: int, accumulate: int) -> int:
-    """Counted by a loop over a real DataLoader."""
-    calls = 0
-    for _ in range(epochs):
-        pending = 0
-        for _ in DataLoader(torch.zeros(rows), batch_size):
-            pending = (pending + 1) % accumulate
-            calls += pending == 0
-        calls += pending > 0
-    return calls
-
-
 WRONG = {
     "06_cosine_annealing/cosine": [
         (lambda t, n, top, low: top - (top - low) * t / n, "straight line"),
@@ -115,30 +101,11 @@ WRONG = {
         (lambda t, n: wave(t, n), "TypeError"),
         (0.1, "should be a function"),
     ],
-    "06_cosine_annealing/t_max": [
-        (lambda rows, size, epochs, k: epochs, "counts calls"),
-        (lambda rows, size, epochs, k: math.ceil(rows / size), "one epoch"),
-        (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs, "share one"),
-        (lambda rows, size, epochs, k: rows // size * epochs, "every whole batch"),
-        (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs * k, "fewer, not more"),
-        (lambda rows, size, epochs, k: math.ceil(rows / size) // k * epochs, "get a step too"),
-        (lambda rows, size, epochs, k: math.ceil(math.ceil(rows / size) * epochs / k), "not carried"),
-        (lambda rows, size, epochs, k: math.ceil(rows / size) * epochs / k, "Steps are whole"),
-        (lambda rows, size, epochs, k: rows / size * epochs, "whole numbers"),
-        (lambda *run: optimizer_steps(*run) - 1, "comes after it"),
-        (lambda rows, size, epochs, k: epochs * math.ceil(round(rows / size) / k), "gets a step too"),
-        (lambda rows, size, epochs, k: "all", "not a number"),
-        (180, "should be a function"),
-    ],
 }
 # Right answers that are not the solution's words.
 RIGHT = {
     "06_cosine_annealing/cosine": [
         lambda t, n, top, low: lr(t, n, top, low),
         lambda t, n, top, low: low + (top - low) * np.cos(np.pi * t / n / 2) ** 2,
-    ],
-    "06_cosine_annealing/t_max": [
-        optimizer_steps,
-        lambda rows, size, epochs, k: epochs * math.ceil(math.ceil(rows / size) / k),
     ],
 }

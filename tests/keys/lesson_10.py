@@ -96,29 +96,8 @@ WRONG = {
         (lambda t: t, "TypeError"),
         ([30, 40], "should be a function"),
     ],
-    "10_why_it_works/first_update": [
-        (lambda *a: -by_averages(*a), "against"),
-        (lambda g, lr, b1, b2, eps, correct: -lr * g, "SGD's step"),
-        (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, not correct), "wrong way round"),
-        (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, False), "look at neither"),
-        (lambda g, lr, b1, b2, eps, correct: by_averages(g, lr, b1, b2, eps, True), "look at neither"),
-        (lambda g, lr, b1, b2, eps, correct: -lr * (1 - b1) * g / (abs(g) + eps), "left the first"),
-        (lambda g, lr, b1, b2, eps, correct: -lr * g / ((1 - b2) ** 0.5 * abs(g) + eps), "not the second"),
-        (
-            lambda g, lr, b1, b2, eps, correct: (
-                -lr * (1 / b1 - 1) * g / ((1 / b2 - 1) ** 0.5 * abs(g) + eps)
-                if correct
-                else by_averages(g, lr, b1, b2, eps, False)
-            ),
-            "not by `beta`",
-        ),
-        (lambda g, lr, b1, b2, eps, correct: -lr / (g + eps), "squared"),
-        (lambda g, lr, b1, b2, eps, correct: "small", "not a number"),
-        (0.01, "should be a function"),
-    ],
 }
 
 RIGHT = {
     "10_why_it_works/trouble": [by_loop, by_numpy],
-    "10_why_it_works/first_update": [by_averages],
 }

@@ -190,7 +190,7 @@ def accumulate(*, first=False, factor=None, stretch=None, stepped=True, per_batc
 
 
 def overflow(when="shrunk", *, scale=2.0**16, first=False):
-    """The loop of exhibit 4 with one thing changed; as it stands in the museum with ``when="always"``."""
+    """The loop of exhibit 3 with one thing changed; as it stands in the museum with ``when="always"``."""
 
     def answer(optimizer, factors, w):
         [weight] = optimizer.param_groups[0]["params"]
@@ -218,7 +218,7 @@ def overflow(when="shrunk", *, scale=2.0**16, first=False):
 
 
 def too_long(t_max=lambda w, t: t - w, milestone=0, iters=-1, *, decay=True, steps=0, chained=False):
-    """The loop of exhibit 5 with one thing changed."""
+    """The loop of exhibit 4 with one thing changed."""
 
     def answer(optimizer, w, t):
         warmup = LinearLR(optimizer, start_factor=1 / w, total_iters=w + iters)
@@ -235,7 +235,7 @@ def too_long(t_max=lambda w, t: t - w, milestone=0, iters=-1, *, decay=True, ste
 
 
 def fine_tune(*, lr=True, initial=True, factor=lambda step, w, lr: min((step + 1) / w, 1), first=False, stepped=True):
-    """The loop of exhibit 10 with one thing changed; as it stands in the museum with ``initial=False``."""
+    """The loop of exhibit 7 with one thing changed; as it stands in the museum with ``initial=False``."""
 
     def answer(optimizer, new_lr, w, t):
         for group in optimizer.param_groups:

@@ -11,11 +11,6 @@ def cosine(step, T_max, eta_max, eta_min):
     return eta_min + (eta_max - eta_min) * (1 + math.cos(math.pi * step / T_max)) / 2
 
 
-def t_max(rows, batch_size, epochs, accumulate):
-    batches = -(-rows // batch_size)
-    return epochs * -(-batches // accumulate)
-
-
 def about_a_fall(step: int, steps: int, top: float, floor: float) -> Misconceptions:
     angle, drop = math.pi * step / steps, top - floor
     cycle = floor + drop * (1 + math.cos(math.pi * (step % steps) / steps)) / 2
@@ -34,23 +29,6 @@ def about_a_fall(step: int, steps: int, top: float, floor: float) -> Misconcepti
         (floor + drop * (1 + math.cos(angle)), "The bracket 1 + cos goes from 2 to 0, not from 1."),
         (counted_from_1, "Steps count from 0: step 0 has `eta_max`."),
         (floor, "PyTorch does not stay at the floor after `T_max`."),
-    ]
-
-
-def about_t_max(rows: int, size: int, epochs: int, accumulate: int) -> Misconceptions:
-    batches, whole, right = math.ceil(rows / size), rows // size, t_max(rows, size, epochs, accumulate)
-    return [
-        (epochs, "`T_max` counts calls of `scheduler.step()`, and there are several in an epoch."),
-        (batches, "That is one epoch without accumulation. The LR would be at its floor after it."),
-        (epochs * batches, "You count every batch, but `accumulate` of them share one `optimizer.step()`."),
-        (epochs * batches * accumulate, "Accumulation makes steps fewer, not more."),
-        (epochs * (batches // accumulate), "The batches left over at the end of an epoch get a step too."),
-        (epochs * (whole // accumulate), "What is left over at the end of an epoch gets a step too."),
-        (epochs * whole, "You count every whole batch, but `accumulate` of them share one step."),
-        (math.ceil(epochs * batches / accumulate), "What is left over is not carried into the next epoch."),
-        (epochs * batches / accumulate, "Steps are whole, and what is left over gets one of its own."),
-        (epochs * rows / size, "Batches and steps are whole numbers: the last one may be smaller."),
-        (right - 1, "That puts the floor at the last step. Here the floor comes after it."),
     ]
 
 
@@ -73,19 +51,5 @@ EXERCISES = (
         ),
         answer=cosine,
         why="No `min`, no `if`: PyTorch lets the wave go on, and a floor above the top turns it upside down.",
-    ),
-    FunctionExercise(
-        name="06_cosine_annealing/t_max",
-        # The first one tells all the misconceptions apart.
-        told="For {} rows, batch size {}, {} epochs and accumulate = {}",
-        cases=[(1437, 64, 30, 4), (1444, 16, 10, 1), (1000, 100, 5, 2), (90, 100, 3, 8)],
-        misconceptions=about_t_max,
-        praise="One fall over the whole run, with accumulation and with an epoch's remainder.",
-        hints=(
-            "How many batches does an epoch have, the smaller last one included? Round up.",
-            "How many calls of `optimizer.step()` do those batches make? Round up once more, and only then multiply.",
-        ),
-        answer=t_max,
-        why="`-(-a // b)` rounds a / b up. `T_max` counts steps, so count the steps: within an epoch, then all epochs.",
     ),
 )

@@ -12,13 +12,6 @@ def trouble(steps, lrs, sharpnesses):
     return [step for step, lr, sharpness in rows if not lr * sharpness <= 2]
 
 
-def first_update(gradient, lr, beta1, beta2, eps, correct):
-    m, v = (1 - beta1) * gradient, (1 - beta2) * gradient**2
-    if correct:
-        m, v = m / (1 - beta1), v / (1 - beta2)
-    return -lr * m / (v**0.5 + eps)
-
-
 def a_list(result: Any, shown: str) -> list[Any]:
     try:
         return list(result)
@@ -47,35 +40,6 @@ def about_trouble(steps: list[int], lrs: list[float], sharpnesses: list[float]) 
     ]
 
 
-def _of_averages(gradient: float, lr: float, m_share: float, v_share: float, eps: float) -> float:
-    """Adam's first update, where its averages are these shares of the gradient and of its square."""
-    return -lr * m_share * gradient / (math.sqrt(v_share) * abs(gradient) + eps)
-
-
-def about_an_update(
-    gradient: float, lr: float, beta1: float, beta2: float, eps: float, correct: bool
-) -> Misconceptions:
-    right, other = (first_update(gradient, lr, beta1, beta2, eps, case) for case in (correct, not correct))
-    return [
-        (-right, "The size is right. Adam goes *against* the gradient."),
-        (-lr * gradient, "That is SGD's step. Adam divides by the root of its second average."),
-        (other, "You have the two cases of `correct` the wrong way round, or look at neither."),
-        (
-            _of_averages(gradient, lr, 1 - beta1, 1, eps),
-            "You corrected the second average and left the first at a tenth of its size.",
-        ),
-        (
-            _of_averages(gradient, lr, 1, 1 - beta2, eps),
-            "You corrected the first average but not the second.",
-        ),
-        (
-            _of_averages(gradient, lr, (1 - beta1) / beta1, (1 - beta2) / beta2, eps),
-            "The correction divides by `1 - beta`, not by `beta`.",
-        ),
-        (-lr / (gradient + eps) if gradient else math.inf, "The second average is of the *squared* gradient."),
-    ]
-
-
 EXERCISES = (
     FunctionExercise(
         name="10_why_it_works/trouble",
@@ -96,27 +60,5 @@ EXERCISES = (
         ),
         answer=trouble,
         why="`not product <= 2` is true above 2 and for `nan`. During warmup each step has a limit of its own.",
-    ),
-    FunctionExercise(
-        name="10_why_it_works/first_update",
-        # The first two tell all the misconceptions apart.
-        told="For gradient {:g}, LR {:g}, betas {:g} and {:g}, eps {:g}, correct={}",
-        cases=[
-            (-0.5, 0.01, 0.9, 0.999, 1e-8, True),
-            (-0.5, 0.01, 0.9, 0.999, 1e-8, False),
-            (500.0, 0.01, 0.9, 0.999, 1e-8, True),
-            (0.0, 0.1, 0.9, 0.99, 1e-8, True),
-            (0.003, 0.1, 0.5, 0.75, 0.001, True),
-            (0.003, 0.1, 0.5, 0.75, 0.001, False),
-        ],
-        misconceptions=about_an_update,
-        praise="The full LR whatever the gradient; without the correction over three times as much.",
-        hints=(
-            "Starting from 0, the first average is `(1 - beta1) * gradient`. What is the second, of the squares?",
-            "The correction divides them by `1 - beta1` and `1 - beta2`: at step 1 it undoes the factors exactly.",
-            "The update is `-lr * m / (v ** 0.5 + eps)`.",
-        ),
-        answer=first_update,
-        why="With the correction m is the gradient and v its square: what is left is its sign, times the LR.",
     ),
 )
