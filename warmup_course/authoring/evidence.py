@@ -7,7 +7,6 @@ own; what is measured is kept, so that a run which was stopped goes on where it 
 
 import ast
 import contextlib
-import csv
 import io
 import json
 import math
@@ -16,12 +15,14 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import pandas as pd
 
 from warmup_course.authoring.claims import Claim, Recorder, Sides
 from warmup_course.authoring.normal_form import METADATA
@@ -232,26 +233,15 @@ def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
 
 def write_csv(rows: Iterable[Evidence], path: Path) -> None:
     """Store the table, numbers to four digits."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Evidence))
-        for row in rows:
-            writer.writerow(f"{x:.4g}" if isinstance(x, float) else x for x in asdict(row).values())
+    pd.DataFrame(map(asdict, rows)).to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
 
 
 def read_csv(path: Path) -> list[Evidence]:
     """The table as it was stored; [] if there is none."""
     if not path.exists():
         return []
-
-    def number(text: str) -> float | None:
-        return float(text) if text else None
-
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Evidence(lesson, claim, int(held), int(seeds), number(left), sign or None, number(right), number(apart))
-            for lesson, claim, held, seeds, left, sign, right, apart in list(csv.reader(file))[1:]
-        ]
+    table = pd.read_csv(path, dtype={"lesson": str, "claim": str}, keep_default_na=False, na_values="")
+    return [Evidence(*row) for row in table.astype(object).where(table.notna(), None).itertuples(index=False)]
 
 
 def weakest_first(rows: Iterable[Evidence]) -> list[Evidence]:
