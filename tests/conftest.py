@@ -1,5 +1,6 @@
 """One thread for each test process: small tensors gain nothing from more, and several processes may run at once."""
 
+import gc
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)
+gc.set_threshold(20_000, 10, 10)  # the hundreds of thousands of objects that the imports made are walked less often
 
 # What waits for another program that a busy machine keeps from answering is tried once more. What is wrong is not.
 # Only those: to be ready for a second try costs a test 20 ms.

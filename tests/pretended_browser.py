@@ -18,4 +18,4 @@ def is_shown(card: widgets.Box) -> None:
 
 def pixels(png: bytes) -> np.ndarray:
     with Image.open(BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
+        return np.asarray(image.convert("RGB")).astype(np.int16)

@@ -393,12 +393,10 @@ def test_readers_without_widgets_get_a_picture_and_a_sentence(name, make):
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert data["text/plain"] == again["text/plain"] == one.describe()
     assert data["image/png"] == again["image/png"]
+    assert_they_stand_before_the_lab_until_its_style_loads(one, data)
 
 
-@pytest.mark.parametrize("name", ["schedule", "quadratic", "stability"])
-def test_the_picture_and_advice_stand_before_the_lab_until_its_style_loads(name, make):
-    lab, _ = make[name]()
-    data, _ = lab._repr_mimebundle_()
+def assert_they_stand_before_the_lab_until_its_style_loads(lab, data):
     box = widget_serialization["from_json"](f"IPY_MODEL_{data[WIDGET_VIEW]['model_id']}", None)
     still, shown = box.children
     assert shown is lab

@@ -39,6 +39,20 @@ def runs() -> dict[tuple[str, float, int], Any]:
     return {key: recorded(*key) for key in product(MODELS, RATES, RAMPS)}
 
 
+@pytest.fixture(scope="module")
+def drawn_once(runs: Any) -> tuple[InsideLab, bytes]:
+    """A lab and its first picture."""
+    lab = InsideLab(runs, (NETWORK, 0.05, 4))
+    return lab, lab.picture.value
+
+
+@pytest.fixture
+def lab(drawn_once: tuple[InsideLab, bytes]) -> InsideLab:
+    """The same lab each time, as it was at first."""
+    drawn_once[0].reset()
+    return drawn_once[0]
+
+
 def move(lab: InsideLab, **values: Any) -> None:
     for name, value in values.items():
         lab.controls[name].value = value
@@ -71,8 +85,8 @@ def test_all_panels_show_what_was_recorded(runs: Any) -> None:
     assert drawn(lab, "sharpness")["limit"].get_ydata() == pytest.approx([2 / lr for lr in expected["lr"]])
 
 
-def test_one_cursor_goes_through_all_panels(runs: Any) -> None:
-    lab = InsideLab(runs, (NETWORK, 0.05, 0))
+def test_one_cursor_goes_through_all_panels(lab: InsideLab, runs: Any) -> None:
+    move(lab, warmup_steps=0)
     probe, _ = runs[NETWORK, 0.05, 0]
     for step, at in ((0, 0), (2, 2), (3, 2), (4, 2), (5, 5), (9, 5), (15, 15)):
         move(lab, step=step)
@@ -83,8 +97,8 @@ def test_one_cursor_goes_through_all_panels(runs: Any) -> None:
         assert f"sharpness {probe.sharpness[row]:.3g}," in lab.status.value
 
 
-def test_the_line_says_on_which_side_of_2_a_step_is(runs: Any) -> None:
-    lab = InsideLab(runs, (LINEAR, 0.05, 0))
+def test_the_line_says_on_which_side_of_2_a_step_is(lab: InsideLab, runs: Any) -> None:
+    move(lab, model=LINEAR, warmup_steps=0)
     assert "below 2. This run ended as" in lab.status.value
     move(lab, peak_lr=40.0)
     ended = len(runs[LINEAR, 40.0, 0][1].batch_loss) - 1
@@ -100,8 +114,7 @@ def test_the_control_has_a_level_needle(runs: Any) -> None:
     assert drawn(lab, "sharpness")["curve"].get_ydata() == pytest.approx([exact] * 6, rel=1e-3)
 
 
-def test_it_bears_every_position(runs: Any) -> None:
-    lab = InsideLab(runs, (NETWORK, 0.05, 0))
+def test_it_bears_every_position(lab: InsideLab) -> None:
     draw = np.random.default_rng(0)
     ends = list(product(MODELS, RATES, RAMPS, (0, lab.controls["step"].max)))
     others = [(*ends[draw.integers(len(ends))][:3], int(draw.integers(16))) for _ in range(4)]
@@ -114,17 +127,15 @@ def test_it_bears_every_position(runs: Any) -> None:
             assert ((low <= line.get_ydata()) & (line.get_ydata() <= high)).all()
 
 
-def test_reset_brings_back_the_first_picture(runs: Any) -> None:
-    lab = InsideLab(runs, (NETWORK, 0.05, 4))
-    first = lab.picture.value
+def test_reset_brings_back_the_first_picture(drawn_once: tuple[InsideLab, bytes]) -> None:
+    lab, first = drawn_once
     move(lab, model=LINEAR, peak_lr=40.0, warmup_steps=0, step=7)
     assert lab.picture.value != first
     lab.reset()
     assert lab.picture.value == first
 
 
-def test_a_saved_page_shows_the_cursor_too(runs: Any) -> None:
-    lab = InsideLab(runs, (NETWORK, 0.05, 4))
+def test_a_saved_page_shows_the_cursor_too(lab: InsideLab) -> None:
     move(lab, step=5)
     bundle, metadata = lab._repr_mimebundle_()
     assert metadata["image/png"]["alt"] == bundle["text/plain"]

@@ -18,14 +18,11 @@ import yaml
 from keys import KEYS
 
 from warmup_course import classroom
+from warmup_course.classroom.quiz import load, quizzes
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "warmup_course" / "classroom" / "quizzes"
-QUIZZES = {
-    path.stem: yaml.safe_load(path.read_text("utf-8"))
-    for path in sorted(FOLDER.glob("*.yaml"))
-    if path.stem != "schema"
-}
+QUIZZES = {lesson: load(lesson) for lesson in quizzes()}
 LESSONS = [lesson for lesson in QUIZZES if lesson != "final"]
 FINAL = QUIZZES["final"]["questions"]
 QUESTIONS = [(lesson, question) for lesson, quiz in QUIZZES.items() for question in quiz["questions"]]

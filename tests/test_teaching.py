@@ -3,15 +3,13 @@
 import re
 from pathlib import Path
 
-import yaml
-
 from warmup_course.authoring.evidence import read_csv
+from warmup_course.classroom.quiz import load, quizzes
 from warmup_course.lesson_files import outputs, read
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "teaching.md").read_text("utf-8")
-QUIZZES = ROOT / "warmup_course" / "classroom" / "quizzes"
-QUIZ = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in QUIZZES.glob("[01]*.yaml")}
+QUIZ = {lesson: load(lesson) for lesson in quizzes() if lesson != "final"}
 LABS = "".join(path.read_text("utf-8") for path in (ROOT / "warmup_course" / "classroom" / "labs").glob("*.[jp]*"))
 
 

@@ -328,7 +328,7 @@ RIGHT = {
         accumulate(),
         accumulate(per_batch=True, stretch=lambda every: every),  # W in batches, stepped per batch
     ],
-    "11_debugging_lab/overflow_repaired": [overflow(), overflow("hook")],
+    "11_debugging_lab/overflow_repaired": [overflow("hook")],  # overflow() is the solution
     "11_debugging_lab/too_long_repaired": [too_long(), in_one_function],
     "11_debugging_lab/fine_tune_repaired": [fine_tune(), fine_tune(lr=False), new_optimizer],
 }
