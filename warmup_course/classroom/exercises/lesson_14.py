@@ -62,6 +62,8 @@ def judge_learning_rate(answer: Any) -> str:
         lrs.append(lr)
     if max(lrs) == 0:
         raise NotYet("All LRs are 0. That network will never learn.")
+    if max(lrs) > 100:
+        raise NotYet(f"Your highest LR is {max(lrs):g}, none of this task. Does your function return the step itself?")
     yours = held_out_accuracy(tuple(lrs))
     baseline, best = (
         np.median(held_out_accuracy(tuple(float(peak * schedule(step)) for step in range(TASK.total_steps))))
@@ -84,8 +86,6 @@ def judge_learning_rate(answer: Any) -> str:
 def _advice(lrs: list[float]) -> str:
     """What to look at first in a schedule that is not good enough."""
     peak, at = max(lrs), lrs.index(max(lrs))
-    if peak > 100:
-        return "These are no learning rates of this task. Does your function return the step itself?"
     if peak < 0.1:
         return f"Your highest LR is {peak:.3g}. With a ramp this network bears several times as much."
     if peak > 0.8:
