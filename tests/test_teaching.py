@@ -63,3 +63,7 @@ def test_minutes_and_titles_are_those_of_the_lessons():
         assert sum(int(minutes) for minutes, _ in rows) == int(total)
         for minutes, text in rows:
             assert all(int(minutes) <= QUIZ[name]["minutes"] for name in re.findall(r"notebooks/(\w+)\.ipynb", text))
+
+
+def test_it_links_only_to_what_stands_beside_it_on_the_site():
+    assert re.findall(r"\]\((?!\.\./notebooks/\w+\.ipynb\)|https?://)[^)]*\)", GUIDE) == []

@@ -176,7 +176,7 @@ def test_a_prediction_hides_what_follows_until_it_is_locked_and_is_remembered(op
     page = opened("03_linear_warmup")
     forms, reveals = page.locator(".wc-open"), page.locator(".wc-reveal")
     assert forms.count() == reveals.count() > 2
-    later = page.get_by_text("So the popular demonstration demonstrates nothing.")
+    later = page.get_by_text("The map is yours to walk through")
     assert [form.is_visible() for form in forms.all()] == [True] + [False] * (forms.count() - 1)
     assert not any(reveal.is_visible() for reveal in reveals.all())
     assert not later.is_visible()
@@ -186,10 +186,10 @@ def test_a_prediction_hides_what_follows_until_it_is_locked_and_is_remembered(op
     lock = page.get_by_role("button", name="Lock my prediction").first
     lock.click()  # nothing is chosen yet
     assert not reveals.first.is_visible()
-    page.get_by_label("PyTorch refuses").check()
+    page.get_by_label("It helps, by a point").check()
     lock.click()
     for _ in range(2):
-        assert re.match(r"You predicted:\s+PyTorch refuses [^✔]* ✘ It did not hold", reveals.first.inner_text())
+        assert re.match(r"You predicted:\s+It helps, by a point [^✔]* ✘ It did not hold", reveals.first.inner_text())
         assert "Measured:" in reveals.first.inner_text()
         assert not later.is_visible()  # the next one is open
         page.reload()
@@ -202,7 +202,7 @@ def test_a_prediction_hides_what_follows_until_it_is_locked_and_is_remembered(op
 def test_a_button_forgets_all_answers_and_nothing_else(opened, address: str):
     page = opened("03_linear_warmup")
     page.evaluate("localStorage.setItem('theme', 'dark')")
-    page.get_by_label("PyTorch refuses").check()
+    page.get_by_label("It helps, by a point").check()
     page.get_by_role("button", name="Lock my prediction").first.click()
     forget = page.get_by_role("button", name="Forget my answers")
     asked = []
