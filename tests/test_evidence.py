@@ -107,8 +107,9 @@ ROWS = [
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    write_csv(ROWS, tmp_path / "evidence.csv")
-    assert read_csv(tmp_path / "evidence.csv") == ROWS
+    for rows in (ROWS, []):
+        write_csv(rows, tmp_path / "evidence.csv")
+        assert read_csv(tmp_path / "evidence.csv") == rows
     assert read_csv(tmp_path / "none.csv") == []
 
 

@@ -15,7 +15,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -233,7 +233,8 @@ def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
 
 def write_csv(rows: Iterable[Evidence], path: Path) -> None:
     """Store the table, numbers to four digits."""
-    pd.DataFrame(map(asdict, rows)).to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    columns = [field.name for field in fields(Evidence)]
+    pd.DataFrame(map(asdict, rows), columns=columns).to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
 
 
 def read_csv(path: Path) -> list[Evidence]:
