@@ -119,7 +119,8 @@ WRONG = {
         (lambda batch: (*by_counting(batch)[:2], 3), "share of one epoch"),
         (lambda batch: (*by_counting(batch)[:2], 15), "not 15 steps"),
         (lambda batch: 0.125, "three numbers"),
-        (lambda batch: ("high", 1, 1), "not a number"),
+        (lambda batch: [*map(str, by_counting(batch))], "is text, not a number"),
+        (lambda batch: (None, 1, 1), "not a number"),
         (0.125, "should be a function"),
     ],
     "09_scale/clip": [
@@ -133,6 +134,8 @@ WRONG = {
         (lambda g, t: g, "longer than the threshold"),
         (lambda g, t: [x * min(1, t / math.hypot(*g)) for x in g], "ZeroDivisionError"),
         (lambda g, t: math.hypot(*g), "not a list"),
+        (lambda g, t: [*map(str, by_torch(g, t))], "is text, not a number"),
+        (lambda g, t: [by_torch(g, t)], "not a number"),
         ([1.0], "should be a function"),
     ],
 }

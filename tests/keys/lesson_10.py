@@ -82,6 +82,11 @@ def above(limit: float, steps: list, values: list) -> list:
     return [step for step, value in zip(steps, values, strict=True) if value > limit]
 
 
+def altered(each):
+    """The right steps, each made into something else."""
+    return lambda t, lr, s: [each(step) for step in by_loop(t, lr, s)]
+
+
 WRONG = {
     "10_why_it_works/trouble": [
         (lambda t, lr, s: [a for a, b, c in zip(t, lr, s, strict=True) if b * c >= 2], "must be above"),
@@ -92,6 +97,9 @@ WRONG = {
         (lambda t, lr, s: above(2 / max(lr), t, s), "its own limit"),
         (lambda t, lr, s: [b * c > 2 for b, c in zip(lr, s, strict=True)], "yes or no"),
         (lambda t, lr, s: [a for a, b, c in zip(t, lr, s, strict=True) if b * c > 2], "nan > 2"),
+        *((altered(one), "Return the steps alone.") for one in (lambda t: (t, 2.0), lambda t: [t], lambda t: {t: 2.0})),
+        (altered(lambda t: None), "you have `[None, None]`, expected `[5, 40]`. Return the steps alone."),
+        (altered(str), "you have `['5', '40']`, expected `[5, 40]`. Return the steps alone."),
         (lambda t, lr, s: 30, "not a list of steps"),
         (lambda t: t, "TypeError"),
         ([30, 40], "should be a function"),

@@ -74,7 +74,7 @@ WRONG = {
         (rounded_by(int), "round the share down"),
         (rounded_by(round), "round the share down"),
         (rounded_by(float), "Steps are whole"),
-        (lambda *a: "few", "not a number"),
+        (lambda *a: str(by_counting(*a)), "is text, not a number"),
         (20, "should be a function"),
     ],
 }

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,9 @@ def source_of(answer: Any) -> str:
 
 
 def said_by(error: BaseException) -> str:
-    """An error's type and words, where it has any."""
+    """An error's type and its first words, where it has any, in one line."""
     try:
-        return f"`{type(error).__name__}: {error}`"
+        return f"`{shorten(f'{type(error).__name__}: {error}', 300, placeholder=' ...')}`"
     except Exception:
         return f"`{type(error).__name__}`"
 
@@ -167,7 +168,8 @@ def run(answer: Any, *arguments: Any) -> Any:
         raise NotYet(f"This should be a function; it is {short(answer)}.")
     inputs = _named(answer, arguments)
     try:
-        result = answer(*arguments)
+        with torch.enable_grad():  # whatever a cell has switched off; and what the answer does is undone
+            result = answer(*arguments)
     except (Exception, SystemExit) as error:
         raise NotYet(f"For ({inputs}) your function stops with {said_by(error)}.") from error
     if result is ...:
@@ -190,8 +192,10 @@ def number(result: Any, shown: str) -> float:
     """A result as a float.
 
     Raises:
-        NotYet: if it is no single number.
+        NotYet: if it is no single number, or one in quotes.
     """
+    if isinstance(result, str):
+        raise NotYet(f"{shown} you have {short(result)}, which is text, not a number.")
     try:
         return float(result)
     except (TypeError, ValueError) as error:
@@ -217,16 +221,19 @@ def short(value: Any) -> str:
     return f"`{shown(value, 60)}`"
 
 
-def close(got: float, expected: float) -> bool:
-    """Whether two numbers agree to six digits."""
-    return math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-6)
+def close(got: Any, expected: float) -> bool:
+    """Whether two numbers agree to six digits; what is no number agrees with none."""
+    try:
+        return math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-6)
+    except (TypeError, ValueError, RuntimeError):  # the last is torch's, for a tensor of several
+        return False
 
 
 def agree(got: Any, expected: Any) -> bool:
-    """Whether two numbers, or two lists of them, agree to six digits, or two words are the same."""
+    """Whether two numbers, or two lists of them, agree to six digits."""
     if isinstance(expected, list):
-        return len(got) == len(expected) and all(map(agree, got, expected))
-    return bool(got == expected or (not isinstance(got, str) and close(got, expected)))
+        return len(got) == len(expected) and all(map(close, got, expected))
+    return close(got, expected)
 
 
 def written(value: Any) -> str:
@@ -234,7 +241,7 @@ def written(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return f"`[{', '.join(map(written, value))}]`"
+        return f"`[{', '.join(repr(one) if isinstance(one, str) else written(one).strip('`') for one in value)}]`"
     return f"`{value}`" if isinstance(value, str) else str(value)
 
 

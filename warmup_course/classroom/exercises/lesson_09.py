@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from warmup_course.classroom.exercises.checker import (
     Exercise,
     FunctionExercise,
@@ -10,6 +12,7 @@ from warmup_course.classroom.exercises.checker import (
     NotYet,
     close,
     not_yet,
+    number,
     numbers,
     run,
     short,
@@ -73,10 +76,9 @@ def judge_recipe(answer: Any) -> str:
 
 
 def a_gradient(result: Any, shown: str) -> list[float]:
-    try:
-        return [float(g) for g in result]
-    except (TypeError, ValueError) as error:
-        raise NotYet(f"{shown} you have {short(result)}, which is not a list of numbers.") from error
+    if not np.iterable(result):
+        raise NotYet(f"{shown} you have {short(result)}, which is not a list of numbers.")
+    return [number(g, f"{shown}, in your list,") for g in result]
 
 
 def about_clipping(gradient: list[float], threshold: float) -> Misconceptions:

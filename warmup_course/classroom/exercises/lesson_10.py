@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from warmup_course.classroom.exercises.checker import FunctionExercise, Misconceptions, NotYet, short
 
 
@@ -26,6 +28,7 @@ def about_trouble(steps: list[int], lrs: list[float], sharpnesses: list[float]) 
         return [step for step, value in zip(steps, values, strict=True) if test(value)]
 
     return [
+        (lambda got: any(one is None or np.iterable(one) for one in got), "Return the steps alone."),
         (where(lambda product: product > 2), "`nan > 2` is False, and the run is lost there."),
         (where(lambda product: product >= 2), "At exactly 2 the distance stays; it must be above."),
         ([i for i, product in enumerate(products) if not product <= 2], "Those are places in the list, not steps."),
