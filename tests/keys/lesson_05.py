@@ -83,6 +83,7 @@ RIGHT = {
         lambda step, w, start: (
             Schedule(2000, w, warmup="exponential", start_factor=start, count_from=0)(step) if step < w else 1
         ),
+        lambda step, w, start: min(power(step, w, start), 1) if w else 1,
         lambda step, w, start: np.exp(np.interp(step, [0, w], [np.log(start), 0])) if w else 1,
     ],
 }

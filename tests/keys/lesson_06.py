@@ -98,6 +98,7 @@ WRONG = {
         (lambda t, n, top, low: low + (top - low) * wave(t + 1, n), "count from 0"),
         (lambda t, n, top, low: low + (top - low) * wave(min(t, n), n), "does not stay at the floor"),
         (restarts, "climbs back"),
+        (lambda t, n, top, low: max(low, lr(t, n, top, low)), "`eta_min` may lie above `eta_max`: no `max`."),
         (lambda t, n: wave(t, n), "TypeError"),
         (0.1, "should be a function"),
     ],

@@ -127,6 +127,11 @@ def stairs(v: float) -> float:
     return 1 if v < 0.5 else 0.1 if v < 0.75 else 0.01
 
 
+def with_stairs(at: Callable[[int], tuple[int, int]]) -> Callable[[SGD, int, int], LambdaLR]:
+    """The course's ramp, then a stair at each step of at(n)."""
+    return scheduler_of(lambda t, n, w: ramp(t, w) * 0.1 ** sum(t >= step for step in at(n)))
+
+
 def in_sequence(optimizer: SGD, n: int, w: int) -> Any:
     """By torch's own schedulers."""
     decay = MultiStepLR(optimizer, [n // 2, 3 * n // 4])
@@ -138,6 +143,7 @@ def in_sequence(optimizer: SGD, n: int, w: int) -> Any:
 WRONG = {
     "07_warmup_then_decay/wsd": [
         (lambda t, n, w, d: t / w if t < w else of_schedule(t, n, w, d), "factor 0"),
+        (lambda t, n, w, d: of_schedule(t, n, w, d) if t < n else 1.0, "It stays at 0 past T."),
         (lambda t, n, w, d: ramp(t, w) * (n - t) / n, "A product"),
         (lowest(lambda t, n, w, d: (n - t - 1) / d), "One step too early"),
         (lowest(lambda t, n, w, d: (n - t - 1) / (d - 1)), "reached at T"),
@@ -156,6 +162,10 @@ WRONG = {
         (scheduler_of(lambda t, n, w: (t + 1) / w if t < w else stairs((t - w) / (n - w))), "*whole* run"),
         (scheduler_of(lambda t, n, w: (t + 1) / w if t < w else 0.1 ** ((t - w) // 10000)), "Still at the peak"),
         (scheduler_of(lambda t, n, w: ramp(t, w) if t < n / 2 else 0.1 if t < 3 * n // 4 else 0.01), "T // 2"),
+        (with_stairs(lambda n: (n // 2 + 1, 3 * n // 4)), "One step late: step `T // 2`"),
+        (with_stairs(lambda n: (n // 2, 3 * n // 4 + 1)), "A stair is missing, or late"),
+        (with_stairs(lambda n: (n // 2, round(3 * n / 4))), "A stair is missing, or late"),
+        (lambda opt, n, w: in_sequence(SGD(opt.param_groups[0]["params"], lr=0.2), n, w), "do not move"),
         (scheduler_of(lambda t, n, w: ramp(t, w)), "Still at the peak"),
         (scheduler_of(lambda t, n, w: stairs(t / n)), "Where is the ramp"),
         (lambda opt, n, w: LambdaLR(opt, lambda t: 0.2 * (ramp(t, w) if t < n // 2 else stairs(t / n))), "again"),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn import metrics
@@ -74,6 +74,17 @@ def highest_that_reaches(scores: list[float], truth: list[int], goal: float) -> 
     return float(thresholds[recall[:-1] >= goal].max())
 
 
+def by_scan(steps: int) -> Callable[[list[float], list[int], float], float]:
+    """The highest of the thresholds k / steps that reaches the goal."""
+
+    def answer(scores: list[float], truth: list[int], goal: float) -> float:
+        caught = frauds(scores, truth)
+        recalls = {k / steps: sum(s >= k / steps for s in caught) / len(caught) for k in range(steps + 1)}
+        return max(k for k, recall in recalls.items() if recall >= goal)
+
+    return answer
+
+
 def frauds(scores: list[float], truth: list[int]) -> list[float]:
     return sorted((s for s, label in zip(scores, truth, strict=True) if label), reverse=True)
 
@@ -93,6 +104,7 @@ WRONG = {
         ),
         (lambda tp, fp, fn, tn: [100 * share for share in by_sklearn(tp, fp, fn, tn)], "percent"),
         (lambda tp, fp, fn, tn: tp / (tp + fp), "three numbers"),
+        (lambda *counts: [*by_sklearn(*counts)[:2], str(by_sklearn(*counts)[2])], "is text, not a number"),
         (lambda tp, fp, fn, tn: ("all", 1, 1), "not a number"),
         (0.5, "should be a function"),
     ],
@@ -106,6 +118,9 @@ WRONG = {
         (lambda scores, truth, goal: frauds(scores, truth)[max(1, round(goal * sum(truth))) - 1], "Too few"),
         (lambda scores, truth, goal: np.quantile(frauds(scores, truth), 1 - goal, method="nearest"), "expected"),
         (lambda scores, truth, goal: goal, "not a score"),
+        (lambda scores, truth, goal: frauds(scores, truth)[math.ceil(5 * goal) - 1], "expected 0.3351"),
+        (by_scan(100), "a higher threshold does so too"),
+        (by_scan(1000), "a higher threshold does so too"),
         (lambda scores, truth, goal: frauds(scores, truth), "not a number"),
         (0.5, "should be a function"),
     ],

@@ -237,6 +237,17 @@ def hessian(x):
     return x.T @ x / len(x)
 
 
+def power_iteration(rounds):
+    def answer(x):
+        direction = torch.ones(x.shape[1])
+        for _ in range(rounds):
+            direction = direction / direction.norm()
+            size, direction = direction @ hessian(x) @ direction, hessian(x) @ direction
+        return 2 / size
+
+    return answer
+
+
 # exercise -> (answer, a word of the reason that it must be given)
 WRONG = {
     "01_learning_rate_basics/valley": [
@@ -248,12 +259,15 @@ WRONG = {
         (0.0, "above 0"),
         (-0.01, "above 0"),
         (float("nan"), "above 0"),
-        ("0,0385", "not a number"),
+        ("0.0385", "is text, not a number"),
     ],
     "02_high_lr_instability/lr_limit": [
         (lambda x: 2 / torch.linalg.eigvalsh(hessian(x))[0], "sorts upwards"),
         (lambda x: 2 / torch.linalg.eigvalsh(x.T @ x)[-1], "divide by the number of rows"),
         (lambda x: 1 / torch.linalg.eigvalsh(hessian(x))[-1], "The limit is higher"),
+        (lambda x: 2 / torch.linalg.eigvalsh(2 * hessian(x))[-1], "did you leave out the 1/2 of the squared error?"),
+        (power_iteration(10), "Close, but the iteration has not arrived."),
+        (lambda x: str(power_iteration(999)(x).item()), "is text, not a number"),
         (lambda x: torch.linalg.eigvalsh(hessian(x))[-1], "the sharpness itself"),
         (lambda x: 2 / hessian(x).trace(), "trace"),
         (lambda x: 2 / torch.linalg.svdvals(x)[0], "singular value"),
@@ -269,17 +283,22 @@ WRONG = {
         (lambda step, w: 1 - min((step + 1) / w, 1) if w else 1, "what is missing"),
         (lambda step, w: min((step + 1) / w, 1) if w else 0.0, "With W = 0 there is no ramp"),
         (lambda step, w: (step + 1) / w if step < w else None, "Does every way through it end in `return`"),
-        (lambda step, w: 0.5, "expected 0.4"),
+        (lambda step, w: min((step + 2) / w, 1) if w else 1, "One step ahead"),
+        (lambda step, w: min(step / (w - 1), 1) if w > 1 else 1, "Dividing by W - 1"),
+        (lambda step, w: str(min((step + 1) / w, 1)), "is text, not a number"),
+        (lambda step, w: round(min((step + 1) / w, 1), 2) if w else 1, "expected 0.285714"),
+        (lambda step, w: 0.5, "expected 0.285714"),
         (lambda step: step, "TypeError"),
         (0.1, "should be a function"),
     ],
 }
 # Right answers that are not the solution's words.
 RIGHT = {
-    "01_learning_rate_basics/valley": [2 / 52, "0.0385", torch.tensor(0.0384), 0.038, 0.037],
+    "01_learning_rate_basics/valley": [2 / 52, 0.0385, torch.tensor(0.0384), 0.038, 0.037],
     "02_high_lr_instability/lr_limit": [
         lambda x: 2 * len(x) / torch.linalg.matrix_norm(x, 2).item() ** 2,
         lambda x: 2 / np.linalg.eigvalsh(hessian(x).numpy()).max(),
+        power_iteration(999),
     ],
     "03_linear_warmup/ramp": [
         lambda step, w: Schedule(2000, w, decay="constant")(step),

@@ -13,11 +13,13 @@ def lr_limit(x):
 
 
 def cases() -> list[tuple[Tensor]]:
-    """Random rows, and the tabular data with a column of ones."""
-    generator = torch.Generator().manual_seed(0)
-    stretched = torch.randn(40, 3, generator=generator, dtype=torch.float64) * torch.tensor([1.0, 2.0, 5.0])
-    table = tabular().x_train.double()
-    return [(stretched,), (torch.cat([table, torch.ones_like(table[:, :1])], dim=1),)]
+    """Random rows, and the table of lesson 01, each with a column of ones.
+
+    In float32, like ``torch.ones`` and all else that the learner may bring along. The table is doubled: its limit is
+    then so small that what float32 rounds is far below the 1e-6 of ``close``.
+    """
+    stretched = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0, 5.0])
+    return [(torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1),) for rows in (stretched, 2 * tabular().x_train)]
 
 
 def misconceptions(x: Tensor) -> Misconceptions:
@@ -26,10 +28,14 @@ def misconceptions(x: Tensor) -> Misconceptions:
     return [
         (2 / eigenvalues[0].item(), "`eigvalsh` sorts upwards: its first value is the flattest direction."),
         (2 / (sharpness * rows), "Did you divide by the number of rows? The loss is a mean over rows."),
-        (1 / sharpness, "1 / sharpness takes the steepest direction home in one step. The limit is higher."),
+        (
+            1 / sharpness,
+            "1 / sharpness arrives in one step. The limit is higher. Or did you leave out the 1/2 of the squared error?",
+        ),
         (sharpness, "That is the sharpness itself. The limit is 2 divided by it."),
         (2 / eigenvalues.sum().item(), "A trace adds up all curvatures; only the largest counts."),
         (2 / (sharpness * rows) ** 0.5, "A singular value of x is the square root of what you need."),
+        (lambda got: 2 < got * sharpness < 2.2, "Close, but the iteration has not arrived."),
     ]
 
 

@@ -11,9 +11,11 @@ def ramp(step, W):
 def misconceptions(step: int, steps: int) -> Misconceptions:
     if not steps:
         return NO_RAMP
-    on_the_ramp, other_end = ((step + c) / steps for c in (1, 0))
+    on_the_ramp, other_end, ahead = ((step + c) / steps for c in (1, 0, 2))
     return [
         (other_end, "This ramp counts from 1: its first step has the factor 1 / W."),
+        (ahead, "One step ahead: step 0 has the factor 1 / W."),
+        (step / (steps - 1) if steps > 1 else -1, "Dividing by W - 1 lets step 0 run at 0. It counts: it is 1 of W."),
         (on_the_ramp, "The ramp goes on above the peak. It stops at 1."),
         (1.0, "Nothing is warmed up there. The ramp has to come first."),
         (1 - on_the_ramp if step < steps else 0.0, "That is what is missing to the peak, not what has been reached."),
@@ -26,7 +28,7 @@ EXERCISES = (
         name="03_linear_warmup/ramp",
         told="For step {} and W = {}",
         # The first one tells most misconceptions apart.
-        cases=[(step, w) for w in (5, 1, 100, 0) for step in (1, 0, 2, 3, 4, 5, 6, 50, 99, 100, 101, 1000)],
+        cases=[(step, w) for w in (7, 1, 100, 0) for step in (1, 0, 2, 3, 4, 5, 6, 7, 50, 99, 100, 101, 1000)],
         misconceptions=misconceptions,
         praise="Right at every step, for long ramps, for a ramp of one step, and for none at all.",
         hints=(

@@ -33,7 +33,7 @@ EXERCISES = (
         told="For step {}, W = {} and start_factor = {}",
         cases=[
             (step, steps, start)
-            for steps, start in ((300, 0.001), (4, 0.5), (1, 0.01), (0, 0.01))
+            for steps, start in ((300, 0.001), (4, 0.5), (1, 0.5), (0, 0.01))
             for step in (100, 0, 1, 2, 3, 4, 5, 200, 299, 300, 301, 1000)
         ],
         misconceptions=about_a_ramp,

@@ -16,6 +16,7 @@ def about_a_fall(step: int, steps: int, top: float, floor: float) -> Misconcepti
     cycle = floor + drop * (1 + math.cos(math.pi * (step % steps) / steps)) / 2
     counted_from_1 = floor + drop * (1 + math.cos(angle + math.pi / steps)) / 2
     return [
+        (floor if floor > top else -1, "`eta_min` may lie above `eta_max`: no `max`."),
         (cycle, "That jumps back to the top after `T_max`. This scheduler climbs back."),
         (floor + drop * (1 - step / steps), "That is a straight line. A cosine leaves its top level."),
         (top * (1 + math.cos(angle)) / 2, "Without the floor, that is. Where does `eta_min` come in?"),

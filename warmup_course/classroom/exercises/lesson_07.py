@@ -42,6 +42,7 @@ def about_wsd(step: int, n: int, w: int, d: int) -> Misconceptions:
     rising, left = step < w, n - step
     ramp = min(1, (step + 1) / w) if w else 1
     return [
+        (1.0 if d and left <= 0 else -1, "It stays at 0 past T."),
         (step / w if rising else -1, "Step 0 would run at factor 0. The course's ramp has (step + 1) / W."),
         (ramp * left / n if rising else -1, "A product falls from the start on, and is nowhere level."),
         ((left - 1) / (d or 1), "One step too early: the first of the last D steps still has factor 1."),
@@ -56,8 +57,10 @@ def about_wsd(step: int, n: int, w: int, d: int) -> Misconceptions:
 
 
 def judge_stairs(answer: Any) -> str:
-    for n, w, peaks in ((40, 4, (0.2, 0.05)), (30, 5, (1.0, 0.25)), (11, 1, (0.5, 0.5)), (8, 0, (0.1, 0.2))):
+    for n, w, peaks in ((40, 4, (0.2, 0.05)), (30, 5, (1.0, 0.25)), (11, 1, (0.5, 0.5)), (10, 0, (0.1, 0.2))):
         used = _used(answer, n, w, peaks)
+        if all(lrs == [*peaks] for lrs in used):
+            raise NotYet(f"With T = {n} and W = {w}, the LRs of the optimizer that you were given do not move.")
         for group, peak in enumerate(peaks):
             for step in sorted(range(n), key=lambda step: step != 25):  # this one tells most misconceptions apart
                 lrs = used[step]
@@ -68,7 +71,9 @@ def judge_stairs(answer: Any) -> str:
                     (peak if step == 25 else -1, "Still at the peak. Stairs in absolute steps may come too late."),
                     (
                         peak if w and step == n // 2 else -1,
-                        "The stairs are shares of the *whole* run, not of what follows the ramp. `T // 2` is one.",
+                        "One step late: step `T // 2` is already on the stair."
+                        if close(used[n // 2 + 1][group], 0.1 * peak)
+                        else "The stairs are shares of the *whole* run, not of what follows the ramp. `T // 2` is one.",
                     ),
                     (peak if step < w else -1, "That is the peak. Where is the ramp?"),
                     (peaks[0] * share, "That is the LR of group 0. Each group keeps its own peak."),

@@ -109,6 +109,7 @@ EXERCISES = (
             (SCORES, LABELS, 0.1),
             (SCORES, LABELS, 0.2),
             (SCORES, LABELS, 1.0),
+            ([0.8137, 0.6429, 0.3351, 0.1204], [1, 0, 1, 1], 0.5),  # another length, and no grid has these scores
         ],
         misconceptions=about_a_threshold,
         praise="The highest threshold that keeps the promise, also on lists in another order.",
