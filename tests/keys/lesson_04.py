@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.optim import SGD
+from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import LambdaLR, LinearLR
 
 from keys import Choices, Verdicts, idle, key, verdicts
@@ -190,12 +190,14 @@ def one_pass(texts: Sequence[str]) -> list[float]:
 # ---- exercises: answers of learners ----------------------------------------------------------------------------------
 
 
-def warm_run(factor=ramp, *, scheduler=None, early=False, log="before", stepped=True, head=0.1, steps=None, groups=2):
+def warm_run(
+    factor=ramp, *, scheduler=None, early=False, log="before", stepped=True, head=0.1, steps=None, groups=2, kind=SGD
+):
     """A learner's loop with one thing changed."""
 
     def answer(body, tail, peak, w, t):
         parts = [{"params": [body], "lr": peak}, {"params": [tail], "lr": peak * head}]
-        optimizer = SGD(parts if groups == 2 else [body, tail], lr=peak)
+        optimizer = kind(parts if groups == 2 else [body, tail], lr=peak)
         make = scheduler or (lambda opt, w: LambdaLR(opt, lambda step: factor(step, w)))
         plan, used, same = make(optimizer, w), [], []
         for _ in range(steps or t):
@@ -207,7 +209,9 @@ def warm_run(factor=ramp, *, scheduler=None, early=False, log="before", stepped=
                 plan.step()
             after = [group["lr"] for group in optimizer.param_groups]
             same[:] = lrs
-            used.append({"before": lrs, "after": after, "one list": same, "first": lrs[0]}[log])
+            logs = {"before": lrs, "after": after, "one list": same, "first": lrs[0], "swapped": lrs[::-1]}
+            logs |= {"factors": [lrs[0] / peak] * 2, "nothing": [0.0, 0.0]}
+            used.append(logs[log])
         return used
 
     return answer
@@ -234,12 +238,25 @@ def by_hand(body, head, peak, w, t):
     return np.array(used)
 
 
+def generator(head, body, peak, w, t):
+    yield from warm_run()(head, body, peak, w, t)
+
+
 def own_tensors(make):
     """The right LRs, for groups made of other tensors than those that were asked for."""
     return lambda head, body, *plan: warm_run()(*make(head, body), *plan)
 
 
-def resume(order=("build", "optimizer", "scheduler"), *, momentum=0.9, extra=0, swap=False, other=False, counted=None):
+def resume(
+    order=("build", "optimizer", "scheduler"),
+    *,
+    momentum=0.9,
+    extra=0,
+    swap=False,
+    other=False,
+    counted=None,
+    factor=ramp,
+):
     """A learner's way of going on with one thing changed."""
 
     def answer(weight, checkpoint, w):
@@ -248,7 +265,7 @@ def resume(order=("build", "optimizer", "scheduler"), *, momentum=0.9, extra=0, 
             if action == "build":
                 at = {} if counted is None else {"last_epoch": checkpoint["scheduler"]["last_epoch"] + counted}
                 target = idle() if other else optimizer
-                scheduler = LambdaLR(target, lambda step: ramp(step, w), **at)
+                scheduler = LambdaLR(target, lambda step: factor(step, w), **at)
             else:
                 (optimizer if action == "optimizer" else scheduler).load_state_dict(checkpoint[action])
         for _ in range(extra):
@@ -284,6 +301,11 @@ WRONG = {
         (warm_run(log="after"), "before `scheduler.step()`"),
         (warm_run(log="one list"), "list of its own"),
         (warm_run(log="first"), "a pair for each step"),
+        (warm_run(log="swapped"), "In each pair `head` comes first."),
+        (warm_run(log="factors"), "Those are factors, not LRs."),
+        (warm_run(log="nothing"), "[0, 0], the optimizer used [0.02, 0.002]."),
+        (generator, "has `yield`"),
+        (warm_run(kind=Adam), "no `SGD`"),
         (warm_run(steps=4), "takes 4 optimizer steps"),
         (warm_run(groups=1), "1 parameter groups"),
         (own_tensors(lambda head, body: (body, head)), "group 0 holds the wrong tensor: `head` comes first"),
@@ -302,6 +324,10 @@ WRONG = {
         (resume(extra=1), "counted once too often"),
         (resume(["optimizer", "build"], counted=0), "counted once too often"),
         (resume(other=True), "belong to this optimizer"),
+        (resume(factor=lambda step, w: min(step / w, 1)), "the other convention"),
+        (resume(factor=lambda step, w: min((step + 1) / 8, 1)), "With W = 5, stopped after 2 steps"),
+        (lambda weight, *rest: resume()(torch.nn.Parameter(weight), *rest), "another tensor than `weight`"),
+        (lambda weight, *rest: resume()(weight.detach().clone(), *rest), "another tensor than `weight`"),
         (without_momentum, "momentum"),
         (resume(swap=True), "the optimizer, then the scheduler"),
         (failing_later, "ZeroDivisionError"),

@@ -30,7 +30,7 @@ def misconceptions(x: Tensor) -> Misconceptions:
         (2 / (sharpness * rows), "Did you divide by the number of rows? The loss is a mean over rows."),
         (
             1 / sharpness,
-            "1 / sharpness arrives in one step. The limit is higher. Or did you leave out the 1/2 of the squared error?",
+            "1 / sharpness arrives at once. The limit is higher. Or did you leave out the 1/2 of the squared error?",
         ),
         (sharpness, "That is the sharpness itself. The limit is 2 divided by it."),
         (2 / eigenvalues.sum().item(), "A trace adds up all curvatures; only the largest counts."),

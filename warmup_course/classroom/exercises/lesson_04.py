@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from inspect import isgenerator
 from io import BytesIO
 from typing import Any
 
@@ -45,16 +46,22 @@ def judge_warm_run(answer: Any) -> str:
     for peak, warmup_steps, steps in ((0.1, 5, 8), (0.3, 1, 3), (0.02, 12, 20)):
         case = f"With peak {peak}, W = {warmup_steps} and T = {steps}"
         head, body = torch.zeros(3, requires_grad=True), torch.zeros(2)
-        with flight_recorder() as used, at_each_step(first_tensor) as held:
+        with flight_recorder() as used, at_each_step(dict) as groups:
             log = run(answer, head, body, peak, warmup_steps, steps)
+        if isgenerator(log) and not used:
+            raise NotYet(
+                "Your function has `yield`, so a call runs nothing in it. Collect the LRs in a list: `return` it."
+            )
         if len(used) != steps:
             raise NotYet(f"{case} your function takes {len(used)} optimizer steps, expected {steps}.")
+        if "dampening" not in groups[0][0]:  # which torch's SGD alone has
+            raise NotYet(f"{case} your optimizer is no `SGD`.")
         for step, lrs in enumerate(used):
             if len(lrs) != 2:
                 raise NotYet(f"{case} your optimizer has {len(lrs)} parameter groups, expected 2: head and body.")
             judge_lrs(case, peak, warmup_steps, step, lrs)
-        judge_tensors(held[0], head, body)
-        judge_log(case, log, used)
+        judge_tensors([next(iter(group["params"]), None) for group in groups[0]], head, body)
+        judge_log(case, peak, log, used)
     return "Both groups ran at the planned LRs, and your log says so."
 
 
@@ -81,10 +88,6 @@ def judge_lrs(case: str, peak: float, warmup_steps: int, step: int, lrs: list[fl
             raise not_yet(f"{case}, at step {step}, as LR of {name}", got, top * factor, likely)
 
 
-def first_tensor(group: dict[str, Any]) -> Tensor | None:
-    return next(iter(group["params"]), None)
-
-
 def judge_tensors(held: list[Tensor | None], head: Tensor, body: Tensor) -> None:
     """NotYet unless the groups hold head and body, in this order."""
     for number, (got, right) in enumerate(zip(held, (head, body), strict=True)):
@@ -94,7 +97,7 @@ def judge_tensors(held: list[Tensor | None], head: Tensor, body: Tensor) -> None
             raise NotYet(f"The LRs are right, but group {number} holds the wrong tensor: {order}.")
 
 
-def judge_log(case: str, log: Any, used: list[list[float]]) -> None:
+def judge_log(case: str, peak: float, log: Any, used: list[list[float]]) -> None:
     """NotYet unless the learner's list says what the optimizer did."""
     try:
         logged = np.array(log, dtype=float)
@@ -104,12 +107,16 @@ def judge_log(case: str, log: Any, used: list[list[float]]) -> None:
         raise NotYet(f"{case} your list has the shape {logged.shape}, expected {(len(used), 2)}: a pair for each step.")
     if not np.allclose(logged, used):
         step = int(np.flatnonzero(~np.isclose(logged, used).all(axis=1))[0])
-        likely = "Read the LRs before `scheduler.step()` writes the next ones."
-        if not np.allclose(logged[:-1], used[1:]):
-            likely = "Does each step get a list of its own?"
+        likely = [
+            (logged[:-1], used[1:], "Read the LRs before `scheduler.step()` writes the next ones."),
+            (logged, logged[:1], "Does each step get a list of its own?"),
+            (logged[:, ::-1], used, "In each pair `head` comes first."),
+            (logged * [peak, peak / 10], used, "Those are factors, not LRs."),
+        ]
+        fits = (text for got, right, text in likely if np.allclose(got, right))
         raise NotYet(
             f"{case} the steps were right, and your log is not: for step {step} it has {rounded(logged[step])}, "
-            f"the optimizer used {rounded(used[step])}. {likely}"
+            f"the optimizer used {rounded(used[step])}. {next(fits, '')}".strip()
         )
 
 
@@ -120,7 +127,7 @@ def rounded(lrs: Iterable[float]) -> str:
 
 def judge_resume(answer: Any) -> str:
     steps = 20
-    for warmup_steps, stop in ((8, 3), (8, 8), (4, 12)):
+    for warmup_steps, stop in ((8, 3), (5, 2), (8, 8), (4, 12)):
         case = f"With W = {warmup_steps}, stopped after {stop} steps,"
         weight = torch.ones(2, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
@@ -135,6 +142,8 @@ def judge_resume(answer: Any) -> str:
             pair = run(answer, restored, torch.load(file, weights_only=True), warmup_steps)
             if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], Optimizer):
                 raise NotYet(f"{case} you return {short(pair)}, expected a pair: the optimizer, then the scheduler.")
+            if not any(held is restored for group in pair[0].param_groups for held in group["params"]):
+                raise NotYet(f"{case} your optimizer holds another tensor than `weight`.")
             try:
                 got = go_on(restored, pair[0], pair[1], steps - stop)
             except Exception as error:
@@ -171,8 +180,9 @@ def judge_resumed(case: str, warmup_steps: int, stop: int, got: list[float], exp
                 (0.1 * min((step + 2) / warmup_steps, 1), "One step ahead: it was stepped or counted once too often."),
                 (0.1 * (step - stop + 1) / warmup_steps, "The ramp starts all over: the scheduler's state is missing."),
                 (0.1, "That is the full peak. Where is the ramp?"),
+                (0.1 * step / warmup_steps, "That is the other convention, `step / W`."),
             ]
-            if step > stop and close(lr, got[0]):
+            if step > stop and all(close(other, lr) for other in got):
                 likely = [(lr, "The LR stands still. Does the scheduler belong to this optimizer?")]
             raise not_yet(f"{case} at step {step}, as LR", lr, right, likely)
 
