@@ -189,6 +189,15 @@ def accumulate(*, first=False, factor=None, stretch=None, stepped=True, per_batc
     return answer
 
 
+def updates_at_once(optimizer, w, batches, every):
+    """After batch 0, and not after the last ones."""
+    scheduler = LambdaLR(optimizer, ramp(w))
+    for batch in range(batches):
+        if batch % every == 0:
+            optimizer.step()
+            scheduler.step()
+
+
 def overflow(when="shrunk", *, scale=2.0**16, first=False):
     """The loop of exhibit 3 with one thing changed; as it stands in the museum with ``when="always"``."""
 
@@ -256,8 +265,13 @@ def fine_tune(*, lr=True, initial=True, factor=lambda step, w, lr: min((step + 1
     return answer
 
 
+def first_group_alone(optimizer, lr, w, t):
+    optimizer.param_groups[0]["lr"] = optimizer.param_groups[0]["initial_lr"] = lr
+    fine_tune(lr=False, initial=False)(optimizer, lr, w, t)
+
+
 def new_optimizer(optimizer, lr, w, t):
-    fresh = SGD(optimizer.param_groups[0]["params"], lr=lr)
+    fresh = SGD([weight for group in optimizer.param_groups for weight in group["params"]], lr=lr)
     scheduler = LinearLR(fresh, 1 / w, total_iters=w - 1) if w > 1 else ConstantLR(fresh, 1)
     for _ in range(t):
         fresh.step()
@@ -283,6 +297,8 @@ WRONG = {
         (accumulate(factor=lambda step, w: 0.7), "expected 0.00833333"),
         (lambda optimizer, w, batches, every: None, "makes 0 optimizer steps, expected 15"),
         (accumulate(steps_off=1), "makes 14 optimizer steps, expected 15"),
+        (updates_at_once, "(the last 2 make no update), your loop makes 3 optimizer steps, expected 2"),
+        (lambda optimizer, w, batches, every: 1 / 0, "For (w = `12`, batches = `60`, every = `4`) your function stops"),
         (lambda optimizer: optimizer.step(), "TypeError"),
         (3, "should be a function"),
     ],
@@ -318,6 +334,7 @@ WRONG = {
         (fine_tune(factor=lambda s, w, lr: min(s / w, 1)), "the other convention"),
         (fine_tune(initial=False, factor=lambda s, w, lr: lr / 0.1 * min((s + 1) / w, 1)), "Ask the optimizer"),
         (fine_tune(first=True), "One step ahead"),
+        (first_group_alone, "as LR of group 1 you have 0.02, expected 0.002. As in the museum"),
         (fine_tune(stepped=False), "Stuck at the first LR"),
         (fine_tune(factor=lambda s, w, lr: 1), "Where is the ramp"),
         (0.01, "should be a function"),

@@ -107,7 +107,7 @@ def judge_log(case: str, peak: float, log: Any, used: list[list[float]]) -> None
         raise NotYet(f"{case} your list has the shape {logged.shape}, expected {(len(used), 2)}: a pair for each step.")
     if not np.allclose(logged, used):
         step = int(np.flatnonzero(~np.isclose(logged, used).all(axis=1))[0])
-        likely = [
+        likely: list[tuple[Any, Any, str]] = [
             (logged[:-1], used[1:], "Read the LRs before `scheduler.step()` writes the next ones."),
             (logged, logged[:1], "Does each step get a list of its own?"),
             (logged[:, ::-1], used, "In each pair `head` comes first."),

@@ -1,6 +1,7 @@
 """Lesson 11: the loops of the bug museum, repaired."""
 
 from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -55,42 +56,52 @@ def fine_tune_repaired(optimizer, lr, W, T):
         scheduler.step()
 
 
-def lrs_of(answer: Any, optimizer: SGD, *arguments: Any) -> list[float]:
-    """The LRs at each ``optimizer.step()`` of the learner's loop, which need not return anything.
+def with_optimizer(answer: Callable[..., Any], optimizer: SGD) -> Callable[..., Any]:
+    """The learner's loop as a function that need not return anything, of the arguments that can be told in a line."""
+
+    @wraps(partial(answer, optimizer))  # so that these are told by the learner's names
+    def loop(*arguments: Any) -> Any:
+        result = answer(optimizer, *arguments)
+        return ... if result is ... else "ran"
+
+    return loop
+
+
+def lrs_of(answer: Any, optimizer: SGD, *arguments: Any) -> list[list[float]]:
+    """The LRs of all groups at each ``optimizer.step()`` of the learner's loop.
 
     Raises:
         NotAttempted: if it returns ``...``, as the starter cell does.
         NotYet: if it is no function, or raises.
     """
-
-    def loop(*arguments: Any) -> Any:
-        result = answer(optimizer, *arguments)
-        return ... if result is ... else "ran"
-
     with flight_recorder() as used:
-        run(loop if callable(answer) else answer, *arguments)
-    return [lrs[0] for lrs in used]
+        run(with_optimizer(answer, optimizer) if callable(answer) else answer, *arguments)
+    return used
 
 
 def compare(
-    case: str, got: Sequence[float], expected: Sequence[float], likely: Callable[[int], list[tuple[float, str]]]
+    case: str, got: Sequence[list[float]], expected: Sequence[float], likely: Callable[[int], list[tuple[float, str]]]
 ) -> None:
-    """NotYet unless both traces agree; ``likely(step)`` has the misconceptions."""
-    for step, (lr, right) in enumerate(zip(got, expected, strict=False)):
-        if not close(lr, right):
-            raise not_yet(f"{case}, at optimizer step {step}, as LR", lr, right, likely(step))
+    """NotYet unless each group's trace is the expected one; ``likely(step)`` has the misconceptions."""
+    for step, (lrs, right) in enumerate(zip(got, expected, strict=False)):
+        for group, lr in enumerate(lrs):
+            if not close(lr, right):
+                which = f" of group {group}" if len(lrs) > 1 else ""
+                raise not_yet(f"{case}, at optimizer step {step}, as LR{which}", lr, right, likely(step))
     if len(got) != len(expected):
         raise NotYet(f"{case}, your loop makes {len(got)} optimizer steps, expected {len(expected)}.")
 
 
-def idle(lr: float = 0.1) -> SGD:
-    return SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+def idle(lr: float = 0.1, groups: int = 1) -> SGD:
+    return SGD([{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(groups)], lr=lr)
 
 
 def judge_accumulate(answer: Any) -> str:
     # The first case tells the misconceptions apart.
-    for warmup_steps, batches, every in ((12, 60, 4), (3, 40, 8), (5, 9, 1), (1, 6, 2)):
+    for warmup_steps, batches, every in ((12, 60, 4), (3, 40, 8), (5, 9, 1), (1, 6, 2), (3, 10, 4)):
         case = f"With W = {warmup_steps}, {batches} batches and every = {every}"
+        if rest := batches % every:  # what the exhibit does
+            case += f" (the last {rest} make no update)"
 
         def likely(step: int, warmup_steps: int = warmup_steps, every: int = every) -> list[tuple[float, str]]:
             calls = step * every + every - 1
@@ -167,7 +178,7 @@ def judge_too_long(answer: Any) -> str:
 def judge_fine_tune(answer: Any) -> str:
     for first, lr, warmup_steps, steps in ((0.1, 0.01, 5, 8), (0.1, 0.3, 3, 6), (0.4, 0.02, 1, 3)):
         case = f"With a first peak of {first}, lr = {lr}, W = {warmup_steps} and T = {steps}"
-        optimizer = idle(first)
+        optimizer = idle(first, groups=2)
         past = LambdaLR(optimizer, lambda step: 0.5**step)
         for _ in range(3):
             optimizer.step()
