@@ -8,6 +8,7 @@ import torch
 from keys import RIGHT, WRONG
 from pretended_browser import is_shown
 
+from warmup_course import Schedule
 from warmup_course.classroom import store
 from warmup_course.classroom.exercises import EXERCISES, exercise
 from warmup_course.classroom.exercises.checker import DONE, NOT_YET, Exercise, NotYet, run
@@ -86,6 +87,34 @@ def test_what_stops_a_function_is_told_with_the_learners_own_names() -> None:
         run(lambda step, w: step / w, 5, 0)
     with pytest.raises(NotYet, match=r"^For \(`5`, `0`\) your function stops with `TypeError"):
         run(lambda step: step, 5, 0)
+
+
+def test_what_stops_a_function_is_told_in_one_short_line() -> None:
+    def answer() -> None:
+        raise ValueError("this\n# or" + " that" * 1000)
+
+    with pytest.raises(NotYet, match=r"stops with `ValueError: this # or that.{1,300} \.\.\.`\.$") as told:
+        run(answer)
+    assert len(str(told.value)) < 400
+
+
+def test_an_answer_has_gradients_and_cannot_switch_them_off() -> None:
+    with torch.no_grad():
+        assert run(torch.is_grad_enabled)
+    run(lambda: torch.set_grad_enabled(False))
+    assert torch.is_grad_enabled()
+
+
+def test_the_code_of_a_hint_runs_in_its_lesson(capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = (
+        hint.split("```python\n")[1].split("```")[0]
+        for hint in exercise("14_capstone/learning_rate").hints
+        if "```" in hint
+    )
+    exec(code, {"Schedule": Schedule, "ramp": 80, "fall": "cosine", "peak": 0.3})  # the names that lesson 14 has
+    scope: dict = {}
+    exec(capsys.readouterr().out.partition("for step in")[0], scope)
+    assert scope["learning_rate"](79) == pytest.approx(0.3)
 
 
 def test_the_state_is_kept_once_a_browser_shows_it(said: list) -> None:

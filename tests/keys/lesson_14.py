@@ -297,6 +297,10 @@ def first_broken(broken: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any],
     )
 
 
+def lowest(lrs, last, starts):
+    return min(lrs[~(last < starts).all(axis=1)], default=math.inf)
+
+
 def last_working(lrs, first, last):
     working = [lr for lr, a, b in zip(lrs, first, last, strict=True) if np.all(b < a)]
     return max(working)
@@ -319,12 +323,20 @@ WRONG = {
     "14_capstone/find_edge": [
         (first_broken(lambda a, b: not b.mean() < a.mean()), "mean hides"),
         (first_broken(lambda a, b: not (b < a.mean()).all()), "mean of the starts"),
+        (first_broken(lambda a, b: not (b <= a).all()), "A loss that ends exactly where it began has not fallen"),
+        (first_broken(lambda a, b: not (b[:2] < a[:2]).all()), "starts of its own"),
+        (lambda lrs, first, last: lowest(lrs, last, first[0]), "starts of its own"),
+        (lambda lrs, first, last: lowest(lrs, last, first.max(axis=0)), "first = [[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]"),
+        (lambda lrs, first, last: lowest(lrs, last, np.array([2.0, 3.0])), "your function stops with `ValueError"),
+        (lambda lrs, first, last: lowest(lrs[:5], last[:5], first[:5]), "starts of its own"),
+        (lambda lrs, first, last: lrs[np.argmax(~(last < first).all(axis=1))], "Where nothing breaks"),
+        (lambda lrs, first, last: str(lowest(lrs, last, first)), "is text, not a number"),
         (first_broken(lambda a, b: (b > a).any()), "`nan > x` is False"),
         (first_broken(lambda a, b: not np.isfinite(b).all()), "finite loss that has not fallen"),
         (first_broken(lambda a, b: not (b < a).any()), "One broken seed is enough"),
         (last_working, "last LR that works"),
         (lambda lrs, first, last: int(np.argmin((last < first).all(axis=1))), "place in the list"),
-        (lambda lrs, first, last: min([*lrs[~(last < first).all(axis=1)], lrs[-1]]), "It works as well"),
+        (lambda lrs, first, last: min([*lrs[~(last < first).all(axis=1)], lrs[-1]]), "Where nothing breaks"),
         (lambda lrs, first, last: min(lrs[~(last < first).all(axis=1)]), "ValueError"),
         (lambda lrs, first, last: 0.02, "expected 0.01"),
         (lambda lrs, first, last: lrs, "not a number"),
@@ -347,7 +359,7 @@ WRONG = {
 RIGHT = {
     "14_capstone/find_edge": [
         first_broken(lambda a, b: not (b < a).all()),
-        lambda lrs, first, last: min(lrs[~(last < first).all(axis=1)], default=math.inf),
+        lambda lrs, first, last: lowest(lrs, last, first),
     ],
     "14_capstone/learning_rate": [plan(0.25, 80, "cosine"), as_code],
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from warmup_course.arguments import instance, one_of, refused, shown, whole_number
 from warmup_course.classroom import store
@@ -54,7 +55,8 @@ def held_out_accuracy(lrs: tuple[float, ...]) -> npt.NDArray[np.float64]:
     task = replace(
         TASK, data="waveforms_held_out", evaluate="end", device="cpu", peak_lr=1.0, lr_lambda=lrs.__getitem__
     )
-    runs = sweep(task, progress=iter, seed=HELD_OUT_SEEDS)
+    with torch.enable_grad():  # whatever a cell has switched off
+        runs = sweep(task, progress=iter, seed=HELD_OUT_SEEDS)
     return runs.valid_accuracy.isel(epoch=-1).to_numpy().astype(float)
 
 

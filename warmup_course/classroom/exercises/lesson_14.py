@@ -28,25 +28,31 @@ LAST: list[list[list[float]]] = [
     [[1.5, 2.0], [1.1, 3.1], [1.0, 9.0], [1.0, math.nan], [5.0, 6.0]],  # one seed of two ends above its start
     [[1.5, 2.0], [0.9, math.nan], [math.nan] * 2, [5.0, 6.0], [math.nan] * 2],  # one seed of two diverged
     [[2.0, 2.5], [1.0, 1.8], [0.9, 1.0], [0.5, 0.7], [math.nan] * 2],  # one seed has not moved at all
-    [[1.5, 2.6], [1.0, 1.8], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]],  # nothing breaks
+    [[1.5, 2.0], [1.0, 2.6], [0.9, 1.0], [0.8, 0.9], [0.9, 0.9]],  # nothing breaks
 ]
+# Six LRs, three seeds, and each LR has starts of its own. The last seed of the last LR alone is broken.
+STARTS = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0]] * 2)
+SIX = np.arange(1, 7) / 10, STARTS, np.vstack([STARTS[:5] - 0.5, [1.5, 2.5, 1.5]])
 
 
 def about_an_edge(lrs: Any, first: Any, last: Any) -> Misconceptions:
     def lowest(broken: Any) -> float:
         return min(lrs[broken], default=math.inf)
 
+    if len(lrs) == 6:
+        return [(lambda got: True, "Each LR has starts of its own. How many LRs and seeds there are may differ, too.")]
     edge = lowest(~(last < first).all(axis=1))
     working = max(lrs[lrs < edge], default=0)
     return [
         (lambda got: got == working < lrs[-1], "That is the last LR that works. Return the first that does not."),
         (lambda got: got in range(5), "That looks like a place in the list. Return the LR itself."),
-        (lambda got: got == lrs[-1] < edge, "It works as well. Where nothing breaks, return `float('inf')`."),
-        (lowest(~(last.mean(axis=1) < 2.5)), "A mean hides the seed that broke."),
         (
             lowest(~(last < first.mean()).all(axis=1)),
             "Each seed has its own start; the mean of the starts is nobody's.",
         ),
+        (lambda got: edge == math.inf, "Where nothing breaks, return `float('inf')`."),
+        (lowest(~(last <= first).all(axis=1)), "A loss that ends exactly where it began has not fallen: it is broken."),
+        (lowest(~(last.mean(axis=1) < 2.5)), "A mean hides the seed that broke."),
         (lowest((~(last < first)).all(axis=1)), "One broken seed is enough."),
         (lowest((last > first).any(axis=1)), "`nan > x` is False. Ask whether a loss is *not* below where it began."),
         (lowest(~np.isfinite(last).all(axis=1)), "A finite loss that has not fallen is broken too."),
@@ -100,8 +106,8 @@ def _advice(lrs: list[float]) -> str:
 EXERCISES = (
     FunctionExercise(
         name="14_capstone/find_edge",
-        told=lambda lrs, _, last: f"With lrs = {lrs.tolist()}, last = {last.tolist()} and [2.0, 3.0] for every first",
-        cases=[(LRS, FIRST, np.array(rows)) for rows in LAST],
+        told=lambda *arrays: "With lrs = {}, first = {} and last = {}".format(*(array.tolist() for array in arrays)),
+        cases=[*((LRS, FIRST, np.array(rows)) for rows in LAST), SIX],
         misconceptions=about_an_edge,
         praise="One broken seed is enough, NaN counts as broken, and where nothing breaks there is no edge yet.",
         hints=(
@@ -117,7 +123,13 @@ EXERCISES = (
         judge=judge_learning_rate,
         hints=(
             "A ramp, then a fall. Fill in what your sweeps found: the peak, the length of the ramp, the kind of fall.",
-            "`print(to_code(schedule, peak_lr, 'python'))` writes such a function. So does **As code** in the lab.",
+            """Such a function is what this prints, without its last loop, and what **As code** in the lab shows:
+
+```python
+from warmup_course import to_code
+
+print(to_code(Schedule(200, ramp, decay=fall), peak, "python"))
+```""",
             "If some runs diverge, make the ramp longer before you make the peak lower.",
         ),
         answer=learning_rate,
