@@ -50,7 +50,7 @@ def judge_warm_run(answer: Any) -> str:
             log = run(answer, head, body, peak, warmup_steps, steps)
         if isgenerator(log) and not used:
             raise NotYet(
-                "Your function has `yield`, so a call runs nothing in it. Collect the LRs in a list: `return` it."
+                "Your function has `yield`, so a call runs nothing in it. Collect the LRs in a list and `return` it."
             )
         if len(used) != steps:
             raise NotYet(f"{case} your function takes {len(used)} optimizer steps, expected {steps}.")
