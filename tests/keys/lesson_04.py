@@ -210,7 +210,7 @@ def warm_run(
             after = [group["lr"] for group in optimizer.param_groups]
             same[:] = lrs
             logs = {"before": lrs, "after": after, "one list": same, "first": lrs[0], "swapped": lrs[::-1]}
-            logs |= {"factors": [lrs[0] / peak] * 2, "nothing": [0.0, 0.0]}
+            logs |= {"factors": [lrs[0] / peak] * 2, "nothing": [0.0, 0.0], "text": [*map(str, lrs)]}
             used.append(logs[log])
         return used
 
@@ -303,6 +303,7 @@ WRONG = {
         (warm_run(log="first"), "a pair for each step"),
         (warm_run(log="swapped"), "In each pair `head` comes first."),
         (warm_run(log="factors"), "Those are factors, not LRs."),
+        (warm_run(log="text"), "not a list of lists of numbers"),
         (warm_run(log="nothing"), "[0, 0], the optimizer used [0.02, 0.002]."),
         (generator, "has `yield`"),
         (warm_run(kind=Adam), "no `SGD`"),

@@ -100,7 +100,7 @@ def judge_tensors(held: list[Tensor | None], head: Tensor, body: Tensor) -> None
 def judge_log(case: str, peak: float, log: Any, used: list[list[float]]) -> None:
     """NotYet unless the learner's list says what the optimizer did."""
     try:
-        logged = np.array(log, dtype=float)
+        logged = np.array(log).astype(float, casting="same_kind")  # which text is not
     except (TypeError, ValueError) as error:
         raise NotYet(f"{case} you return {short(log)}, which is not a list of lists of numbers.") from error
     if logged.shape != (len(used), 2):
