@@ -31,7 +31,7 @@ def sharpness(
     max_rounds: int = 200,
     seed: int = 0,
 ) -> float:
-    """The largest eigenvalue of the Hessian of the loss: the curvature of the steepest direction.
+    """The largest eigenvalue of the Hessian of the loss: its curvature where it curves most.
 
     Gradient descent on a bowl of this curvature arrives where LR < 2 / sharpness. That limit is for plain gradient
     descent on these rows; momentum and Adam have other limits.

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
 from keys import key
@@ -33,12 +32,6 @@ def what_a_schedule_leaves() -> list[float]:
     right = left(Schedule(2000, 200, decay="linear"))
     constant, ramp_alone = left(Schedule(2000, decay="constant")), left(Schedule(2000, 200, decay="constant"))
     return [right, constant, ramp_alone, 1 - right, 0.5 * 0.001 * 2000 / 2, 1 - 0.5 * 0.001]
-
-
-@key("first-loss-of-a-language-model")
-def first_loss_of_a_language_model() -> list[float]:
-    blind, here = (cross_entropy(torch.zeros(1, n), torch.tensor([0])).item() for n in (50_000, 96))
-    return [blind, blind / math.log(2), blind / math.log(10), here]
 
 
 # ---- exercises -------------------------------------------------------------------------------------------------------
