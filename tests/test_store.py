@@ -128,13 +128,6 @@ def test_a_clock_that_jumps_back_changes_no_order(monkeypatch: pytest.MonkeyPatc
     assert [event.at[:4] for event in store.events()] == ["2030", "1999", "2026"]
 
 
-def test_what_was_answered_in_the_capstone_counts_since_it_has_another_number():
-    store.record("12_capstone", "exercise", "12_capstone/find_edge", "", "done")
-    [event] = store.events("14_capstone", "exercise", "14_capstone/find_edge")
-    assert event.state == "done"
-    assert store.events("12_capstone") == []
-
-
 @pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
 def test_only_their_owner_can_read_the_answers(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def modes() -> list[int]:

@@ -49,12 +49,6 @@ CREATE TABLE events (
     state TEXT NOT NULL
 )
 """
-# The capstone was lesson 12 once; what was answered then counts.
-_RENAMED = """
-SELECT at, id, replace(lesson, '12_capstone', '14_capstone') AS lesson, kind,
-    replace(item, '12_capstone', '14_capstone') AS item, answer, state
-FROM events
-"""
 _INSERT = "INSERT INTO events (at, lesson, kind, item, answer, state) VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -164,7 +158,7 @@ def events(lesson: str | None = None, kind: str | None = None, item: str | None 
         if _version(store) == 0:  # another process is about to write its first event
             return []
         rows = store.execute(
-            f"SELECT at, lesson, kind, item, answer, state FROM ({_RENAMED}) WHERE lesson = ifnull(?, lesson) "
+            "SELECT at, lesson, kind, item, answer, state FROM events WHERE lesson = ifnull(?, lesson) "
             "AND kind = ifnull(?, kind) AND item = ifnull(?, item) ORDER BY id",
             (lesson, kind, item),
         )
