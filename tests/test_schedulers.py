@@ -29,8 +29,11 @@ from warmup_course.schedulers import Schedule, lambda_lr, used_lrs
 from warmup_course.shapes import DECAYS, WARMUPS, Decay, Warmup
 
 PEAK = 0.1
-PAIRS = [(1, 2), (1, 3), (2, 3), (1, 9), (4, 9), (8, 9), (37, 500)]
+# A ramp and a decay of one step each, one of them so, neither.
+PAIRS = [(1, 2), (1, 9), (8, 9), (4, 9), (37, 500)]
 FALLING = [decay for decay in DECAYS if decay != "constant"]
+# Each shape once: what a ramp gives does not depend on the decay.
+EACH_SHAPE = list(itertools.zip_longest(WARMUPS, DECAYS, fillvalue="linear"))
 
 
 def make_optimizer(lr: Any = PEAK) -> torch.optim.Optimizer:
@@ -67,26 +70,22 @@ def test_torch_linear_then_cosine(w: int, t: int, start: float | None) -> None:
     assert_lrs(schedule, lrs_seen(optimizer, scheduler, t + 1))
 
 
-@pytest.mark.parametrize("end_factor", [0.0, 0.3])
-@pytest.mark.parametrize("t", [1, 2, 7, 300])
-def test_no_warmup_equals_torch_cosine(t: int, end_factor: float) -> None:
+@pytest.mark.parametrize(
+    ("make", "schedule"),
+    [
+        (lambda o: CosineAnnealingLR(o, 1), Schedule(1)),
+        (lambda o: CosineAnnealingLR(o, 300, eta_min=0.3 * PEAK), Schedule(300, end_factor=0.3)),
+        (
+            lambda o: ConstantLR(o, factor=0.25, total_iters=5),
+            Schedule(12, 5, warmup="constant", start_factor=0.25, decay="constant"),
+        ),
+        (lambda o: LinearLR(o, 1.0, 0.1, total_iters=20), Schedule(20, decay="linear", end_factor=0.1)),
+    ],
+    ids=["cosine of one step", "cosine", "constant ramp", "linear decay"],
+)
+def test_a_scheduler_of_torch_alone(make: Callable[[Optimizer], LRScheduler], schedule: Schedule) -> None:
     optimizer = make_optimizer()
-    scheduler = CosineAnnealingLR(optimizer, t, eta_min=end_factor * PEAK)
-    assert_lrs(Schedule(t, end_factor=end_factor), lrs_seen(optimizer, scheduler, t + 1))
-
-
-@pytest.mark.parametrize("w", [1, 5])
-def test_constant_warmup_equals_torch_constant_lr(w: int) -> None:
-    optimizer = make_optimizer()
-    scheduler = ConstantLR(optimizer, factor=0.25, total_iters=w)
-    schedule = Schedule(12, w, warmup="constant", start_factor=0.25, decay="constant")
-    assert_lrs(schedule, lrs_seen(optimizer, scheduler, 13))
-
-
-def test_linear_decay_equals_torch_linear_lr() -> None:
-    optimizer = make_optimizer()
-    scheduler = LinearLR(optimizer, start_factor=1.0, end_factor=0.1, total_iters=20)
-    assert_lrs(Schedule(20, decay="linear", end_factor=0.1), lrs_seen(optimizer, scheduler, 25))
+    assert_lrs(schedule, lrs_seen(optimizer, make(optimizer), schedule.total_steps + 1))
 
 
 @pytest.mark.parametrize(("w", "t"), [(0, 20), *PAIRS])
@@ -241,7 +240,6 @@ def test_shapes_of_decay(decay: Any, end_factor: float, expected: list[float]) -
     assert schedule(np.arange(12)) == pytest.approx([0.5, 1, 1, 1, 1, 1, *expected, expected[-1]], abs=1e-14)
 
 
-@pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -253,10 +251,9 @@ def test_shapes_of_decay(decay: Any, end_factor: float, expected: list[float]) -
         ({"total_steps": 3, "stable_steps": 3}, [1, 1, 1, 1, 1]),
     ],
 )
-def test_no_decay_where_warmup_and_stable_steps_fill_the_run(
-    fields: dict[str, Any], expected: list[float], decay: Any
-) -> None:
-    assert Schedule(**fields, decay=decay)(np.arange(len(expected))) == pytest.approx(expected, abs=1e-15)
+def test_no_decay_where_warmup_and_stable_steps_fill_the_run(fields: dict[str, Any], expected: list[float]) -> None:
+    for decay in DECAYS:
+        assert Schedule(**fields, decay=decay)(np.arange(len(expected))) == pytest.approx(expected, abs=1e-15), decay
 
 
 @pytest.mark.parametrize("decay", FALLING)
@@ -264,14 +261,13 @@ def test_a_decay_of_one_step_falls_after_the_last_update(decay: Any) -> None:
     assert Schedule(5, 2, stable_steps=2, decay=decay)(np.arange(7)).tolist() == [0.5, 1, 1, 1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("stable", [0, 1, 3])
 @pytest.mark.parametrize(
     ("w", "count_from", "extra"), [(1, 1, 2), (5, 1, 2), (1, 0, 1), (5, 0, 1), (0, 1, 1), (0, 0, 1)]
 )
-@pytest.mark.parametrize("decay", FALLING)
-def test_how_long_the_peak_is_held(w: int, count_from: int, extra: int, stable: int, decay: Any) -> None:
-    factors = Schedule(20, w, stable_steps=stable, count_from=count_from, decay=decay)(np.arange(21))
-    assert np.count_nonzero(factors == 1) == stable + extra
+def test_how_long_the_peak_is_held(w: int, count_from: int, extra: int) -> None:
+    for stable, decay in itertools.product([0, 1, 3], FALLING):
+        factors = Schedule(20, w, stable_steps=stable, count_from=count_from, decay=decay)(np.arange(21))
+        assert np.count_nonzero(factors == 1) == stable + extra, decay
 
 
 @pytest.mark.parametrize("end_factor", [0.0, 0.3])
@@ -283,7 +279,7 @@ def test_the_end_factor_is_first_reached_after_the_last_update_and_held(decay: A
 
 
 @pytest.mark.parametrize("count_from", [0, 1])
-@pytest.mark.parametrize(("warmup", "decay"), list(itertools.product(WARMUPS, DECAYS)))
+@pytest.mark.parametrize(("warmup", "decay"), EACH_SHAPE)
 def test_monotone_up_then_down_within_the_bounds(warmup: Any, decay: Any, count_from: int) -> None:
     schedule = Schedule(
         40, 9, warmup=warmup, stable_steps=6, decay=decay, start_factor=0.1, end_factor=0.2, count_from=count_from
@@ -299,7 +295,7 @@ def test_monotone_up_then_down_within_the_bounds(warmup: Any, decay: Any, count_
 # --- what goes in and what comes out ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("warmup", "decay"), list(itertools.product(WARMUPS, DECAYS)))
+@pytest.mark.parametrize(("warmup", "decay"), EACH_SHAPE)
 def test_scalar_equals_array_exactly(warmup: Any, decay: Any) -> None:
     schedule = Schedule(61, 17, warmup=warmup, stable_steps=5, decay=decay, start_factor=0.07, end_factor=0.03)
     row = schedule(np.arange(70))
@@ -308,12 +304,12 @@ def test_scalar_equals_array_exactly(warmup: Any, decay: Any) -> None:
     assert schedule(np.arange(69, -1, -1)).tolist() == row[::-1].tolist()
 
 
-@pytest.mark.parametrize("step", [0, 3, 12, 99, np.int64(3), np.int32(3), np.array(3)])
+@pytest.mark.parametrize("step", [3, 99, np.int64(3), np.array(3)])
 def test_one_step_gives_a_python_float(step: Any) -> None:
     assert type(Schedule(20, 5)(step)) is float
 
 
-@pytest.mark.parametrize("shape", [(0,), (1,), (4,), (2, 3), (2, 1, 3)])
+@pytest.mark.parametrize("shape", [(0,), (4,), (2, 1, 3)])
 def test_an_array_gives_a_float64_array_of_its_shape(shape: tuple[int, ...]) -> None:
     factors = Schedule(20, 5)(np.zeros(shape, dtype=np.int64))
     assert isinstance(factors, np.ndarray)
@@ -325,7 +321,7 @@ def test_a_list_of_steps_gives_an_array() -> None:
     assert_allclose(Schedule(20, 5)([0, 4, 19, 20]), [0.2, 1, (1 + math.cos(math.pi * 14 / 15)) / 2, 0], atol=1e-15)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
 @pytest.mark.parametrize("schedule", [Schedule(300, 200), Schedule(90, 3), Schedule(1000, 3, stable_steps=500)])
 def test_every_integer_type_gives_the_same(schedule: Schedule, dtype: Any) -> None:
     steps = [0, 3, 100, min(np.iinfo(dtype).max, 400)]
@@ -377,28 +373,12 @@ def test_shape_names_are_keyword_only() -> None:
 
 
 def test_lr_at_the_moment_of_the_update_is_peak_times_schedule() -> None:
-    schedule, optimizer = Schedule(30, 5), make_optimizer()
+    schedule, optimizer = Schedule(30, 5, end_factor=0.5), make_optimizer()
     lrs = lrs_seen(optimizer, lambda_lr(optimizer, schedule), 30)
     assert lrs == [PEAK * schedule(step) for step in range(30)]
     assert {type(lr) for lr in lrs} == {float}
     assert lrs[:6] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
-
-
-def test_all_calls_up_to_the_total_work_and_the_last_leaves_the_end_factor() -> None:
-    optimizer = make_optimizer()
-    lrs_seen(optimizer, lambda_lr(optimizer, Schedule(30, 5, end_factor=0.5)), 30)
-    assert optimizer.param_groups[0]["lr"] == PEAK * 0.5
-
-
-def test_groups_keep_their_ratio() -> None:
-    slow, fast = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
-    optimizer = torch.optim.SGD([{"params": [slow], "lr": 0.01}, {"params": [fast], "lr": 0.3}])
-    scheduler = lambda_lr(optimizer, Schedule(12, 4))
-    for step in range(12):
-        factor = Schedule(12, 4)(step)
-        assert [group["lr"] for group in optimizer.param_groups] == [0.01 * factor, 0.3 * factor]
-        optimizer.step()
-        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == PEAK * 0.5  # as the call after the last update leaves it
 
 
 @pytest.mark.parametrize(
@@ -419,21 +399,6 @@ def test_any_function_of_the_step_gives_python_floats_that_can_be_saved(function
     saved_and_loaded({"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()})
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_tensor_lr_stays_one_tensor(dtype: torch.dtype) -> None:
-    lr = torch.tensor(PEAK, dtype=dtype)
-    optimizer = make_optimizer(lr=lr)
-    scheduler = lambda_lr(optimizer, Schedule(30, 5))
-    lrs = []
-    for _ in range(6):
-        lrs.append(optimizer.param_groups[0]["lr"].item())
-        optimizer.step()
-        scheduler.step()
-    assert lrs == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1, 0.1], rel=1e-6)
-    scheduler.load_state_dict(saved_and_loaded(scheduler.state_dict()))
-    assert optimizer.param_groups[0]["lr"] is lr  # a compiled step holds on to it
-
-
 # --- loading (test_resuming.py has the rest) -------------------------------------------------------------------------
 
 
@@ -449,6 +414,16 @@ def checkpoint_of(schedule: Callable[[int], float], steps: int) -> dict[str, Any
     scheduler = lambda_lr(optimizer, schedule)
     lrs_seen(optimizer, scheduler, steps)
     return saved_and_loaded(scheduler.state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_lr_stays_one_tensor_when_loading_writes_into_it(dtype: torch.dtype) -> None:
+    """A compiled step holds on to it."""
+    lr, schedule = torch.tensor(PEAK, dtype=dtype), Schedule(30, 5)
+    optimizer = make_optimizer(lr=lr)
+    lambda_lr(optimizer, schedule).load_state_dict(checkpoint_of(schedule, 9))
+    assert optimizer.param_groups[0]["lr"] is lr
+    assert lr.item() == pytest.approx(PEAK * schedule(9), rel=1e-6)
 
 
 @pytest.mark.parametrize(
