@@ -49,17 +49,17 @@ BAD = ["", "gpu", "CPU", "cpu:0", "mps", "cuda:", "cuda:-1", "cuda:x", "cuda 0",
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_other_names_are_refused_with_what_is_allowed(gpus: int, name: str) -> None:
+def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(ValueError, match=r'^device must be "auto", "cpu", "cuda" or "cuda:<number>", got') as error:
         resolve_device(name)
     assert repr(name) in str(error.value)
 
 
-def test_a_bad_variable_is_named_in_the_error(gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_variable_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARMUP_COURSE_DEVICE", "gpu")
     with pytest.raises(ValueError, match=r"^WARMUP_COURSE_DEVICE must be .*'gpu'"):
         resolve_device()
 
 
-def test_a_torch_device_is_taken_as_it_is(gpus: int) -> None:
+def test_a_torch_device_is_taken_as_it_is() -> None:
     assert resolve_device(torch.device("cpu")) == torch.device("cpu")  # type: ignore[arg-type]
