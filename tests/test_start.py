@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ pytestmark = [
 ]
 
 # Found before the real modules, because they are on the PYTHONPATH of start.py, in the folder where it starts others,
-# and on that of the Python that they make. Each writes down what it was asked to do.
+# and on that of the Python that they make. Each writes down what it was asked to do. -S saves most of the time in which
+# a Python begins.
 STAND_INS = {
     "venv.py": """
 import pathlib, shutil, sys
@@ -37,7 +39,7 @@ if __name__ == "__main__":
     (folder / "bin").mkdir(parents=True)
     python = folder / "bin/python"
     first = "${PYTHONPATH:+$PYTHONPATH:}" + str(pathlib.Path("stand_ins").resolve())
-    python.write_text(f'#!/bin/sh\\nPYTHONPATH="{first}" exec {sys.executable} "$@"\\n')
+    python.write_text(f'#!/bin/sh\\nPYTHONPATH="{first}" exec {sys.executable} -S "$@"\\n')
     python.chmod(0o755)
 """,
     "pip.py": """
@@ -160,27 +162,20 @@ def test_moved_folder_gets_a_new_environment(course: Course):
     assert course.asked() == [VENV, TORCH, COURSE]
 
 
-@pytest.mark.parametrize("lost", ["bin/python", "installed.json"])
-def test_broken_environment_is_made_anew(course: Course, lost: str):
-    course.start("lab")
-    course.asked()
-    (course.folder / ".venv" / lost).unlink()
-    _, said = course.start("lab")
-    assert "anew" in said
-    assert course.asked() == [VENV, TORCH, COURSE]
-
-
-def test_damaged_stamp_or_another_python_is_made_anew(course: Course):
-    course.start("lab")
-    stamp = course.folder / ".venv/installed.json"
-    for text in ("{", "[]", json.dumps(json.loads(stamp.read_text()) | {"python": "3.9"})):
-        course.asked()
-        stamp.write_text(text)
-        course.start("lab")
-        assert course.asked() == [VENV, TORCH, COURSE]
-
-
 OTHER = (3, 13, 0) if sys.version_info[:2] == (3, 12) else (3, 12, 0)
+
+
+def test_an_environment_that_is_of_no_use_is_made_anew(course: Course):
+    """Damaged, or of another Python: a system's upgrade leaves /usr/bin/python3 in its place, with no packages."""
+    course.start("lab")
+    python, stamp = course.folder / ".venv/bin/python", course.folder / ".venv/installed.json"
+    exchanged = json.dumps(json.loads(stamp.read_text()) | {"python": "{}.{}".format(*OTHER)})
+    damages = [python.unlink, stamp.unlink, *(partial(stamp.write_text, text) for text in ("{", "[]", exchanged))]
+    for damage in damages:
+        course.asked()
+        damage()
+        assert "anew" in course.start("lab")[1]
+        assert course.asked() == [VENV, TORCH, COURSE]
 
 
 def test_another_supported_python_starts_what_is_installed(course: Course):
@@ -193,16 +188,6 @@ def test_another_supported_python_starts_what_is_installed(course: Course):
     # Made anew, .venv is of the Python that makes it.
     assert "anew" in course.start("--torch", "cpu", "lab")[1]
     assert json.loads((course.folder / ".venv/installed.json").read_text())["python"] == "{}.{}".format(*OTHER)
-
-
-def test_a_python_exchanged_beneath_the_environment_is_noticed(course: Course):
-    """A system's upgrade leaves /usr/bin/python3 in its place, with none of the packages."""
-    course.start("lab")
-    stamp = course.folder / ".venv/installed.json"
-    stamp.write_text(json.dumps(json.loads(stamp.read_text()) | {"python": "{}.{}".format(*OTHER)}))
-    course.asked()
-    assert "anew" in course.start("lab")[1]
-    assert course.asked() == [VENV, TORCH, COURSE]
 
 
 def test_killed_installation_is_waited_for_and_repaired(course: Course):
@@ -228,16 +213,15 @@ def test_interrupted_installation_says_so_and_is_repaired(course: Course):
     assert course.asked() == [VENV, TORCH, COURSE]
 
 
-@pytest.mark.parametrize("teachers", ["slides", "test"])
-def test_without_a_network_what_was_installed_still_starts(course: Course, teachers: str):
+def test_without_a_network_what_was_installed_still_starts(course: Course):
     course.start("lab")
     course.asked()
-    status, said = course.start(teachers, PIP_SAYS=NO_NETWORK)
+    status, said = course.start("slides", PIP_SAYS=NO_NETWORK)
     assert (status, course.asked()) == (1, [TORCH])
     assert "the package index cannot be reached" in said
     assert course.start("lab") == (7, "handed over: ['lab']\n")
     assert course.asked() == []
-    assert "handed over" in course.start(teachers)[1]
+    assert "handed over" in course.start("slides")[1]
     assert VENV not in course.asked()
 
 
@@ -287,7 +271,7 @@ def test_a_full_disk_leaves_the_environment_as_it_was(course: Course):
 
 
 def test_an_interrupted_wait_for_another_installation_ends_in_one_line(course: Course):
-    first = course.popen("lab", PIP_TAKES="3")
+    first = course.popen("lab", PIP_TAKES="1")
     course.wait_for(TORCH)
     waits = course.popen("lab", PYTHONUNBUFFERED="1")
     assert waits.stdout is not None
@@ -313,16 +297,17 @@ def test_two_starts_at_once_install_once(course: Course):
     assert course.asked() == [VENV, TORCH, COURSE]
 
 
-@pytest.mark.parametrize("arguments", [("--torch", "cpu", "lab"), ("lab", "--torch", "cpu"), ("lab", "--torch=cpu")])
-def test_torch_may_stand_anywhere_and_is_remembered(course: Course, arguments: tuple[str, ...]):
+def test_torch_may_stand_anywhere_and_is_remembered(course: Course):
     from_index = "pip install https://download.pytorch.org/whl/cpu torch==2.13.0"
-    _, said = course.start(*arguments)
-    assert "handed over: ['lab']" in said
-    assert course.asked() == [VENV, from_index, COURSE]
-    course.start("lab")
-    assert course.asked() == []
-    course.start("lab", "--torch", "cuda")
-    assert course.asked() == [VENV, from_index.replace("cpu", "cu130"), COURSE]
+    for build, arguments in (
+        ("cpu", ("--torch", "cpu", "lab")),
+        ("cu130", ("lab", "--torch", "cuda")),
+        ("cpu", ("lab", "--torch=cpu")),
+    ):
+        assert "handed over: ['lab']" in course.start(*arguments)[1]
+        assert course.asked() == [VENV, from_index.replace("cpu", build), COURSE]
+        course.start("lab")
+        assert course.asked() == []
 
 
 @pytest.mark.parametrize("arguments", [("lab", "--torch", "gpu"), ("lab", "--torch"), ("lab", "--torch=")])
@@ -473,7 +458,7 @@ def test_failed_installation_says_why_and_leaves_no_stamp(course: Course, pip_sa
     assert said.endswith(f"All that was said is in {log}\n")
     assert pip_says in log.read_text("utf-8")
     assert course.asked() == [VENV, TORCH]
-    assert "handed over" in course.start("lab")[1]
+    assert not (course.folder / ".venv/installed.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -503,7 +488,7 @@ def test_what_is_missing_is_said_before_anything_is_made(course: Course, machine
     assert not (course.folder / ".venv").exists()
 
 
-@pytest.mark.parametrize("word", ["labb", "--version", "", "--no-browser", "Lab", "03"])
+@pytest.mark.parametrize("word", ["Lab", "--version", ""])
 def test_unknown_command_is_refused_before_anything_is_made(course: Course, word: str):
     known = "lab, restore, progress, class, handout, demo, slides, site, "
     known += "doctor, run, test, refresh, evidence, bench, bundle"
@@ -511,20 +496,20 @@ def test_unknown_command_is_refused_before_anything_is_made(course: Course, word
     assert course.asked() == []
 
 
-@pytest.mark.parametrize("name", [".", "warmup_course", ".venv"])
-def test_nothing_is_run_from_where_anyone_may_write(course: Course, name: str):
+def test_nothing_is_run_from_where_anyone_may_write(course: Course):
     course.start("lab")
-    folder = (course.folder / name).resolve()
-    folder.mkdir(exist_ok=True)
     course.asked()
-    folder.chmod(0o777)
-    status, said = course.start("lab")
-    assert (status, course.asked()) == (1, [])
-    assert said.startswith(f"start.py: every user of this machine may change what is in {folder}, so")
-    assert said.endswith(f"chmod -R o-w '{course.folder}'\n")
-    for safe in (0o1777, 0o775):  # as /tmp is; a group's folder
-        folder.chmod(safe)
-        assert "handed over" in course.start("lab")[1]
+    for name in (".", "warmup_course", ".venv"):
+        folder = (course.folder / name).resolve()
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+        status, said = course.start("lab")
+        assert (status, course.asked()) == (1, [])
+        assert said.startswith(f"start.py: every user of this machine may change what is in {folder}, so")
+        assert said.endswith(f"chmod -R o-w '{course.folder}'\n")
+        for safe in (0o1777, 0o775):  # as /tmp is; a group's folder
+            folder.chmod(safe)
+            assert "handed over" in course.start("lab")[1]
 
 
 def test_a_file_system_that_keeps_no_modes_is_no_obstacle(course: Course):
@@ -579,12 +564,12 @@ def test_help_lists_every_command_and_installs_nothing(course: Course, arguments
     assert set(re.findall(r"^    python3 start\.py (\w+)", said, re.MULTILINE)) == {*commands, "bundle"}
 
 
-@pytest.mark.parametrize("line", ["slides --help", "test -h", "class --help"])
-def test_help_of_a_command_brings_nothing_that_only_the_command_needs(course: Course, line: str):
+def test_help_of_a_command_brings_nothing_that_only_the_command_needs(course: Course):
     course.start("lab")
     course.asked()
-    assert course.start(*line.split()) == (7, f"handed over: {line.split()}\n")
-    assert course.asked() == []
+    for line in (["slides", "--help"], ["test", "-h"], ["class", "--help"]):
+        assert course.start(*line) == (7, f"handed over: {line}\n")
+        assert course.asked() == []
 
 
 def test_old_pythons_can_read_it():
