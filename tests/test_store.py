@@ -285,7 +285,7 @@ def test_no_answer_is_lost_by_who_is_killed_while_mending(file: Path):
 
 def test_threads_start_a_store_together(file: Path):
     def write(name: str) -> None:
-        for number in range(5):
+        for number in range(20):
             store.record("00_start_here", "question", name, str(number), "right")
 
     threads = [threading.Thread(target=write, args=[name]) for name in "abcd"]
@@ -293,7 +293,7 @@ def test_threads_start_a_store_together(file: Path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert {name: len(store.events(item=name)) for name in "abcd"} == dict.fromkeys("abcd", 5)
+    assert {name: len(store.events(item=name)) for name in "abcd"} == dict.fromkeys("abcd", 20)
 
 
 def test_a_transaction_cut_off_by_a_crash_is_undone(file: Path):
