@@ -547,7 +547,7 @@ def test_executing_lessons_leaves_the_learners_answers_alone(course, answers, ca
     shown = "".join(executed["cells"][-1]["outputs"][0]["data"]["text/plain"])
     assert "progress.sqlite3" in shown  # it did keep an answer, elsewhere
     assert str(answers) not in shown
-    write_lesson(lesson, code("import os\nprint(os.environ['WARMUP_COURSE_HOME'])"))
+    write_lesson(lesson, code(f"import os\nprint(os.environ['WARMUP_COURSE_HOME'])\n{RECORD}"))
     assert cli.main(["refresh", "0"]) == 0
     assert (answers.read_bytes(), store.path()) == (before, answers)
     [home] = json.loads(lesson.read_text("utf-8"))["cells"][-1]["outputs"][0]["text"]

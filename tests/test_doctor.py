@@ -126,13 +126,14 @@ def test_a_broken_torch_does_not_keep_it_from_the_rest(monkeypatch, fails):
     assert wrong().found == f"torch cannot be imported ({fails})"
 
 
-# Neither can be imported; of one, nothing is installed.
+# Neither can be imported; one is not installed either.
 WITHOUT = """
 import importlib.metadata as metadata, sys
+[missing] = sys.argv[1:]
 sys.modules |= {"numpy": None, "filelock": None}
 there = metadata.version
 def version(name):
-    if name == "filelock":
+    if name == missing:
         raise metadata.PackageNotFoundError(name)
     return there(name)
 metadata.version = version
@@ -142,12 +143,13 @@ sys.exit(main(["doctor"]))
 
 
 @pytest.mark.process
-def test_it_starts_without_what_it_should_find():
+@pytest.mark.parametrize("missing", ["filelock", "numpy"])
+def test_it_starts_without_what_it_should_find(missing: str):
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-c", WITHOUT]
+    command = [sys.executable, "-c", WITHOUT, missing]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 1
-    assert "; filelock is missing" in done.stdout
+    assert f"; {missing} is missing" in done.stdout
     assert "✘ numpy cannot be imported (" in done.stdout
     assert "Traceback" not in done.stderr
 

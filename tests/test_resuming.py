@@ -370,7 +370,7 @@ def resume(state: dict[str, Any], step: int, make_schedulers: MakeSchedulers) ->
 @pytest.mark.process
 def test_every_step_in_another_process() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        for make_schedulers in (alone, after_plateau, in_a_chain):
+        for make_schedulers in (alone, after_plateau, in_a_chain, twice_in_a_sequence):
             control = Run(partial(Adam, lr=0.1), make_schedulers).build(LambdaLR)
             expected, weights = finish(control, 0)
             run = Run(partial(Adam, lr=0.1), make_schedulers).build(lambda_lr)

@@ -421,9 +421,13 @@ def test_a_tensor_lr_stays_one_tensor_when_loading_writes_into_it(dtype: torch.d
     """A compiled step holds on to it."""
     lr, schedule = torch.tensor(PEAK, dtype=dtype), Schedule(30, 5)
     optimizer = make_optimizer(lr=lr)
-    lambda_lr(optimizer, schedule).load_state_dict(checkpoint_of(schedule, 9))
-    assert optimizer.param_groups[0]["lr"] is lr
-    assert lr.item() == pytest.approx(PEAK * schedule(9), rel=1e-6)
+    scheduler = lambda_lr(optimizer, schedule)
+    scheduler.load_state_dict(checkpoint_of(schedule, 9))
+    for step in (9, 10):
+        assert optimizer.param_groups[0]["lr"] is lr
+        assert lr.item() == pytest.approx(PEAK * schedule(step), rel=1e-6)
+        optimizer.step()
+        scheduler.step()
 
 
 @pytest.mark.parametrize(
