@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import matplotlib.pyplot as plt
 import nbformat
 import pytest
 from lessons import FOLDER, LESSONS, each_lesson, load, sources
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from warmup_course import lesson_files
 from warmup_course.authoring import execution, normal_form
@@ -205,6 +208,14 @@ def assert_ran(ended: execution.Execution) -> None:
     assert [output["text"] for output in outputs(ended.notebook) if output.get("name") == "stderr"] == []
 
 
+def titles_on_each_other(figure: Figure) -> list[tuple[str, str]]:
+    figure.draw_without_rendering()
+    said = {ax.get_title("left") for ax in figure.axes} - {""}
+    titles = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() in said)
+    places = [(title.get_text(), title.get_window_extent()) for title in titles]
+    return [(one, other) for (one, a), (other, b) in combinations(places, 2) if a.overlaps(b)]
+
+
 @pytest.mark.process
 @pytest.mark.filterwarnings("ignore:More than 20 figures have been opened")  # a notebook closes them
 @each_lesson
@@ -212,8 +223,10 @@ def test_a_teacher_may_change_seed_and_numbers(lesson: Path):
     """Claims need not hold with fewer runs, and the lesson goes on."""
     with mpl.rc_context():
         measured = measure(lesson, seed=3, n_seeds=2)
+    collisions = [titles_on_each_other(plt.figure(number)) for number in plt.get_fignums()]
     plt.close("all")
     assert measured.error is None
+    assert not any(collisions), collisions
     said = "".join("".join(output.get("text", "")) for output in outputs(load(lesson))).splitlines()
     assert len(measured.claims) == sum(line.startswith("✔ ") for line in said)
 
