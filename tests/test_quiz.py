@@ -5,7 +5,7 @@ import pytest
 from pretended_browser import is_shown
 
 from warmup_course.classroom import quiz, store
-from warmup_course.classroom.cards import Choices, Status, remembered
+from warmup_course.classroom.cards import Status, remembered
 from warmup_course.classroom.quiz import KINDS, QuestionCard
 
 SINGLE = {
@@ -52,9 +52,8 @@ def card_of(question: dict) -> QuestionCard:
 
 
 def choose(card: QuestionCard, *texts: str) -> None:
-    buttons = card.input if isinstance(card.input, Choices) else card.buttons
     for text in texts:
-        buttons.buttons[buttons.texts.index(text)].value = True
+        card.input.buttons[card.input.texts.index(text)].value = True
 
 
 def tries(question: dict) -> list[tuple[str, str]]:
@@ -219,7 +218,7 @@ def test_steps_are_put_in_order_one_after_the_other() -> None:
 def test_a_step_chosen_twice_is_taken_out_again() -> None:
     card = card_of(ORDER)
     choose(card, "first", "third")
-    card.buttons.buttons[card.buttons.texts.index("first")].value = False
+    card.input.buttons[card.input.texts.index("first")].value = False
     choose(card, "second", "first")
     assert [card.options()[number] for number in card.order] == ["third", "second", "first"]
 

@@ -106,10 +106,6 @@ class QuestionCard(Card):
         """The widget that takes the answer."""
         raise NotImplementedError
 
-    def focus_input(self) -> None:
-        """Put the keyboard's place there."""
-        self.input.focus()
-
     def how(self) -> str:
         """What to do, where that does not go without saying."""
         return ""
@@ -150,7 +146,7 @@ class QuestionCard(Card):
         self.clear()
         self.lock(False)
         self.check_button.disabled, self.again_button.disabled = False, True
-        self.focus_input()
+        self.input.focus()
         self.status.say("")
 
     def show_earlier(self, right: bool) -> None:
@@ -170,7 +166,7 @@ class ChoiceCard(QuestionCard):
         return "Choose all that hold." if self.question["kind"] == "several" else ""
 
     def make_input(self) -> Choices:
-        return Choices(self.options(), several=self.question["kind"] == "several")
+        return Choices(self.options(), several=self.question["kind"] != "single")
 
     def options(self) -> list[str]:
         return [choice["text"] for choice in self.question["choices"]]
@@ -263,27 +259,23 @@ def number_in(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-class OrderCard(QuestionCard):
+class OrderCard(ChoiceCard):
     """kind "order": the steps are shuffled, and chosen one after the other."""
 
-    input: widgets.VBox
-
-    def make_input(self) -> widgets.VBox:
+    def make_input(self) -> Choices:
         steps = self.question["steps"]
         self.shuffled = list(range(len(steps)))
         chance = random.Random(self.question["id"])  # the same order each time
         while self.shuffled == sorted(self.shuffled):
             chance.shuffle(self.shuffled)
-        self.buttons = Choices(self.options(), several=True)
+        choices = super().make_input()
         self.order: list[int] = []  # the letters' numbers, as they were chosen
         self.so_far = Status()
-        for number, button in enumerate(self.buttons.buttons):
+        for number, button in enumerate(choices.buttons):
             button.observe(lambda change, number=number: self._choose(number, change.new), "value")
         self._say_order()
-        return widgets.VBox([self.buttons, self.so_far])
-
-    def focus_input(self) -> None:
-        self.buttons.focus()
+        choices.children += (self.so_far,)
+        return choices
 
     def options(self) -> list[str]:
         return [self.question["steps"][step]["text"] for step in self.shuffled]
@@ -307,12 +299,6 @@ class OrderCard(QuestionCard):
             return True, answer, self.question["because"]
         place = misplaced[0]
         return False, answer, f"Look at place {place + 1}. {steps[given[place]]['why']}"
-
-    def lock(self, locked: bool) -> None:
-        self.buttons.lock(locked)
-
-    def clear(self) -> None:
-        self.buttons.chosen = []
 
 
 KINDS: dict[str, type[QuestionCard]] = {
