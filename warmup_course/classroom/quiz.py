@@ -245,10 +245,10 @@ def right_answer(question: dict[str, Any]) -> str:
 def number_in(text: str) -> float | None:
     """The number that a text stands for; None if it is none. A comma parts thousands where it can, else decimals.
 
-    >>> [number_in(text) for text in ("0,05", "5e-2", " 1 / 20", "18,750", "1/0", "nan", "half")]
-    [0.05, 0.05, 0.05, 18750.0, None, None, None]
+    >>> [number_in(text) for text in ("0,05", "5e-2", " 1 / 20", "18,750", "1,000,000", "1/0", "nan", "half")]
+    [0.05, 0.05, 0.05, 18750.0, 1000000.0, None, None, None]
     """
-    text = re.sub(r"\b([1-9]\d{0,2}),(?=\d{3}\b)", r"\1", text)
+    text = re.sub(r"\b[1-9]\d{0,2}(,\d{3})+\b", lambda found: found[0].replace(",", ""), text)
     try:
         top, *bottom = (
             float(part) for part in text.replace(",", ".").replace("\N{MINUS SIGN}", "-").split("/", maxsplit=1)

@@ -82,7 +82,7 @@ function predict(form) {
 
 /** As the lessons read it: 0,05 and 1/20 are numbers too, and 18,750 has a thousands separator. */
 function numberIn(text) {
-  const whole = text.replace(/\b([1-9]\d{0,2}),(?=\d{3}\b)/g, "$1");
+  const whole = text.replace(/\b[1-9]\d{0,2}(,\d{3})+\b/g, (thousands) => thousands.replaceAll(",", ""));
   const parts = whole.replaceAll(",", ".").replaceAll("−", "-").split("/");
   const [top, bottom = 1] = parts.map((part) => (part.trim() ? Number(part) : NaN));
   return parts.length > 2 ? NaN : top / bottom;
