@@ -54,7 +54,6 @@ class Picture(widgets.Image):
         with self.lock:
             self._moving = []
             self._draw()
-            self._publish()
 
     def show_moving(self, artists: Iterable[Artist]) -> None:
         """Show these animated artists before the rest of the figure as it was last shown: ten times as fast."""
@@ -76,12 +75,12 @@ class Picture(widgets.Image):
             self.figure.set_dpi(dpi * ratio)
             self.figure.set_size_inches((width / dpi, height / dpi) if em else self._figsize)
             self._draw()
-            self._publish()
 
     def _draw(self) -> None:
-        """Draw all that does not move."""
+        """Draw all that does not move, then what does."""
         self._canvas.draw()
         self._background = self._canvas.copy_from_bbox(self.figure.bbox)
+        self._publish()
 
     def _publish(self) -> None:
         """Draw what moves, and show all."""
