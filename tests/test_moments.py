@@ -33,16 +33,8 @@ from warmup_course.schedulers import Schedule, used_lrs
 
 LABS = moments.load()
 trace = cache(detective.trace)
-SLOW = (
-    "start",
-    "stability",
-    "training",
-    "sequential",
-    "threshold",
-    "batch",
-    "inside",
-    "capstone",
-)  # they train, or their lesson does before them
+# They train, or their lesson does before them.
+SLOW = ("start", "stability", "training", "sequential", "threshold", "batch", "inside", "capstone")
 
 
 def groups(T_max: int, eta_min: float = 0.0) -> np.ndarray:  # noqa: N803

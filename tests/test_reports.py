@@ -13,15 +13,7 @@ from small_lessons import code, write_lesson
 from warmup_course import cli
 from warmup_course.authoring.claims import Claim
 from warmup_course.authoring.execution import Execution
-from warmup_course.authoring.reports import (
-    JUNIT_MARK,
-    PAGE_MARK,
-    counted,
-    device,
-    junit,
-    last_figures,
-    page,
-)
+from warmup_course.authoring.reports import JUNIT_MARK, PAGE_MARK, counted, device, junit, last_figures, page
 from warmup_course.classroom.lesson import Lesson
 
 BEGUN = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)

@@ -44,11 +44,7 @@ def here(many_stacks: None) -> xr.Dataset:
 
 @pytest.mark.parametrize(
     "where",
-    [
-        {"n_jobs": 1},
-        {"n_jobs": 2},
-        pytest.param({"backend": "loky", "n_jobs": 2}, marks=pytest.mark.process),
-    ],
+    [{"n_jobs": 1}, {"n_jobs": 2}, pytest.param({"backend": "loky", "n_jobs": 2}, marks=pytest.mark.process)],
     ids=str,
 )
 def test_the_numbers_do_not_depend_on_the_workers(where: dict[str, Any], here: xr.Dataset) -> None:

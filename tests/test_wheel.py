@@ -24,12 +24,7 @@ from warmup_course.lesson_files import pages
 ROOT = Path(__file__).resolve().parent.parent
 NAME = f"warmup_course-{warmup_course.__version__}"
 LESSONS = [path.name for path in pages(ROOT / "notebooks")]
-BESIDE = [
-    *(f"notebooks/{name}" for name in LESSONS),
-    "docs/evidence.csv",
-    "docs/hub.md",
-    "docs/teaching.md",
-]
+BESIDE = [*(f"notebooks/{name}" for name in LESSONS), "docs/evidence.csv", "docs/hub.md", "docs/teaching.md"]
 PACKAGE = {
     str(path.relative_to(ROOT))
     for path in (ROOT / "warmup_course").rglob("*.*")

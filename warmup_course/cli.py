@@ -89,11 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    several: dict[str, Any] = {
-        "nargs": "*",
-        "metavar": "LESSON",
-        "help": "its number or name; all if there is none",
-    }
+    several: dict[str, Any] = {"nargs": "*", "metavar": "LESSON", "help": "its number or name; all if there is none"}
 
     command = add(lab)
     command.add_argument("--no-browser", action="store_true", help="open no browser")

@@ -8,14 +8,7 @@ from typing import Any
 
 import numpy as np
 from torch.optim import SGD
-from torch.optim.lr_scheduler import (
-    ChainedScheduler,
-    CosineAnnealingLR,
-    LambdaLR,
-    LinearLR,
-    MultiStepLR,
-    SequentialLR,
-)
+from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LambdaLR, LinearLR, MultiStepLR, SequentialLR
 
 from keys import Verdicts, key, verdicts
 from warmup_course import Schedule, used_lrs

@@ -179,12 +179,7 @@ def best_of_forty() -> Verdicts:
     tries, again = random.normal(0.74, 0.02, (2, 1000, 40))
     winners = tries.argmax(axis=1)[:, None]
     gap = (np.take_along_axis(tries, winners, 1) - np.take_along_axis(again, winners, 1)).mean()
-    return {
-        "harder": False,
-        "overfits": False,
-        "lucky": gap > 0.03,
-        "length of the run": False,
-    }
+    return {"harder": False, "overfits": False, "lucky": gap > 0.03, "length of the run": False}
 
 
 @key("a-diverged-run-in-the-mean")

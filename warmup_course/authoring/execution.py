@@ -189,12 +189,7 @@ def _check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) ->
 
 
 def _execute(
-    lesson: Path,
-    parameters: Mapping[str, Any],
-    out: Path | None,
-    recorded: Path,
-    kernels: list[Any],
-    bars: list[Any],
+    lesson: Path, parameters: Mapping[str, Any], out: Path | None, recorded: Path, kernels: list[Any], bars: list[Any]
 ) -> Execution:
     """Execute one lesson; its kernel and its line of progress go into the lists when they begin."""
     import papermill

@@ -4,12 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from warmup_course.classroom.exercises.checker import (
-    Exercise,
-    NotAttempted,
-    NotYet,
-    number,
-)
+from warmup_course.classroom.exercises.checker import Exercise, NotAttempted, NotYet, number
 
 
 def judge_valley(answer: Any) -> str:

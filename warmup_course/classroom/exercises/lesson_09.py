@@ -121,13 +121,7 @@ EXERCISES = (
         name="09_scale/clip",
         # The first one tells the misconceptions apart; then one that is short, one at the threshold, none at all.
         told="For the gradient {} and the threshold {:g}",
-        cases=[
-            ([8.0, -9.0, 12.0], 8.5),
-            ([0.3, -0.4], 2.0),
-            ([3.0, 4.0], 5.0),
-            ([0.0, 0.0], 1.0),
-            ([-6.0, 8.0], 2.5),
-        ],
+        cases=[([8.0, -9.0, 12.0], 8.5), ([0.3, -0.4], 2.0), ([3.0, 4.0], 5.0), ([0.0, 0.0], 1.0), ([-6.0, 8.0], 2.5)],
         misconceptions=about_clipping,
         read=a_gradient,
         praise="Shorter where it is too long, the same direction, and untouched otherwise.",

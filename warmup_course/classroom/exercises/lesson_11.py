@@ -212,10 +212,7 @@ EXERCISES = (
     Exercise(
         name="11_debugging_lab/accumulate_repaired",
         judge=judge_accumulate,
-        hints=(
-            "How many updates are made, and how many calls of `scheduler.step()`?",
-            "It is a matter of one indent.",
-        ),
+        hints=("How many updates are made, and how many calls of `scheduler.step()`?", "It is a matter of one indent."),
         answer=accumulate_repaired,
         why="""The scheduler counts calls, so it is called where the update is made. Then W means updates, whatever
 `every` is.""",
@@ -234,10 +231,7 @@ has not shrunk means that the step was made.""",
     Exercise(
         name="11_debugging_lab/too_long_repaired",
         judge=judge_too_long,
-        hints=(
-            "At which step does the cosine begin, and how many are left from there?",
-            "Only one number is wrong.",
-        ),
+        hints=("At which step does the cosine begin, and how many are left from there?", "Only one number is wrong."),
         answer=too_long_repaired,
         why="""Each part of a `SequentialLR` counts from its own start. The cosine starts at step W, and has T - W calls
 until the end.""",

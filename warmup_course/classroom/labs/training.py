@@ -107,12 +107,7 @@ class TrainingLab(Lab):
         }
         shows = "the training loss, the learning rate and the validation accuracy by step, with and without warmup"
         super().__init__(
-            widgets_by_name,
-            self._panels.picture,
-            shows,
-            goal=goal,
-            reached=reached,
-            more=(self._stop, self._bar),
+            widgets_by_name, self._panels.picture, shows, goal=goal, reached=reached, more=(self._stop, self._bar)
         )
         for name in ("optimizer", "loss"):
             widgets_by_name[name].style.button_width = "auto"
