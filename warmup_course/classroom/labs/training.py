@@ -112,7 +112,7 @@ class TrainingLab(Lab):
         for name in ("optimizer", "loss"):
             widgets_by_name[name].style.button_width = "auto"
         widgets_by_name["optimizer"].observe(self._follow_optimizer, "value")
-        self._panels.show()
+        self._panels.picture.show()
         self.run(self.values)
 
     def _follow_optimizer(self, change: Any) -> None:
@@ -244,36 +244,23 @@ class _Panels:
         lr.get_yticklabels()[1].set_alpha(0)  # room for the peak LR, which moves
         accuracy.set(ylim=(0, 1.02), xlim=steps, xlabel="optimizer step", ylabel="validation\naccuracy")
         lr.tick_params(labelbottom=False)
-
-        def moving(artist: Any) -> Any:
-            artist.set_animated(True)
-            return artist
-
         looks = list(zip(self.COLOURS, self.STYLES, strict=True))
         self._headline = [
-            moving(figure.text(0.01, y, "", color=colour, weight="bold", fontsize=15))
+            figure.text(0.01, y, "", color=colour, weight="bold", fontsize=15)
             for y, colour in zip((0.94, 0.87), self.COLOURS, strict=True)
         ]
-        self._peak = moving(lr.text(-0.02, 1, "", transform=lr.get_yaxis_transform(), ha="right", va="center"))
-        self._ramps = [moving(lr.plot([], [], color=c, linestyle=s)[0]) for c, s in looks]
-        self._losses, self._accuracies = (
-            [
-                moving(ax.add_collection(LineCollection([], colors=c, linestyles=s, linewidths=1.1), autolim=False))
-                for c, s in looks
-            ]
-            for ax in (loss, accuracy)
-        )
-        self._crosses = [
-            moving(loss.plot([], [], "x", color=c, markersize=9, markeredgewidth=2, clip_on=False)[0])
-            for c in self.COLOURS
-        ]
-        self._steps = np.arange(total_steps)
-
-    def show(self) -> None:
-        """Draw the axes, before which the lines will move."""
-        self.picture.show()
+        self._peak = lr.text(-0.02, 1, "", transform=lr.get_yaxis_transform(), ha="right", va="center")
+        self._ramps = [lr.plot([], [], color=c, linestyle=s)[0] for c, s in looks]
+        cross = partial(loss.plot, [], [], "x", markersize=9, markeredgewidth=2, clip_on=False)
+        self._crosses = [cross(color=c)[0] for c in self.COLOURS]
+        lines = [LineCollection([], colors=c, linestyles=s, linewidths=1.1) for c, s in looks * 2]
+        self._losses, self._accuracies = lines[:2], lines[2:]
+        for line, ax in zip(lines, (loss, loss, accuracy, accuracy), strict=True):
+            ax.add_collection(line, autolim=False)
         for artist in self._artists:
-            artist.set_in_layout(False)  # where the axes are does not depend on it in another size either
+            artist.set_animated(True)
+            artist.set_in_layout(False)  # where the axes are does not depend on it
+        self._steps = np.arange(total_steps)
 
     @property
     def _artists(self) -> list[Artist]:
