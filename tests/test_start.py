@@ -113,6 +113,14 @@ def course(tmp_path: Path) -> Course:
     return Course(tmp_path / "the course")
 
 
+@pytest.fixture
+def installed(course: Course) -> Course:
+    """The same after its first start."""
+    course.start("lab")
+    course.asked()
+    return course
+
+
 def test_first_start_installs_torch_then_the_rest_and_hands_over(course: Course):
     status, said = course.start("lab", "--no-browser", "--port", "8899")
     assert course.asked() == [VENV, TORCH, COURSE]
@@ -121,45 +129,37 @@ def test_first_start_installs_torch_then_the_rest_and_hands_over(course: Course)
     assert status == 7  # the command's own
 
 
-def test_second_start_is_quick_and_installs_nothing(course: Course):
-    course.start("lab")
-    course.asked()
+def test_second_start_is_quick_and_installs_nothing(installed: Course):
     begin = os.times()
-    _, said = course.start("lab")
+    _, said = installed.start("lab")
     work = os.times()
     # Of the processor, in seconds: how busy others keep the machine does not count.
     assert 0 < work.children_user + work.children_system - begin.children_user - begin.children_system < 1
-    assert (course.asked(), said) == ([], "handed over: ['lab']\n")
+    assert (installed.asked(), said) == ([], "handed over: ['lab']\n")
 
 
-def test_test_brings_its_packages_and_they_stay(course: Course):
-    course.start("lab")
-    course.asked()
+def test_test_brings_its_packages_and_they_stay(installed: Course):
     for teachers in ("site", "slides", "demo"):
-        course.start(teachers)
-        assert course.asked() == ([TORCH, f"{COURSE}[classroom]"] if teachers == "site" else [])
-    course.start("test")
-    assert course.asked() == [TORCH, COURSE_WITH_TESTS]
-    course.start("site")
-    assert course.asked() == []
+        installed.start(teachers)
+        assert installed.asked() == ([TORCH, f"{COURSE}[classroom]"] if teachers == "site" else [])
+    installed.start("test")
+    assert installed.asked() == [TORCH, COURSE_WITH_TESTS]
+    installed.start("site")
+    assert installed.asked() == []
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
-def test_changed_requirements_are_installed_into_the_same_environment(course: Course, name: str):
-    course.start("lab")
-    course.asked()
-    with (course.folder / name).open("a") as file:
+def test_changed_requirements_are_installed_into_the_same_environment(installed: Course, name: str):
+    with (installed.folder / name).open("a") as file:
         file.write("# changed\n")
-    course.start("lab")
-    assert course.asked() == [TORCH, COURSE]
+    installed.start("lab")
+    assert installed.asked() == [TORCH, COURSE]
 
 
-def test_moved_folder_gets_a_new_environment(course: Course):
-    course.start("lab")
-    course.asked()
-    course.folder = course.folder.rename(course.folder.with_name("moved"))
-    course.start("lab")
-    assert course.asked() == [VENV, TORCH, COURSE]
+def test_moved_folder_gets_a_new_environment(installed: Course):
+    installed.folder = installed.folder.rename(installed.folder.with_name("moved"))
+    installed.start("lab")
+    assert installed.asked() == [VENV, TORCH, COURSE]
 
 
 OTHER = (3, 13, 0) if sys.version_info[:2] == (3, 12) else (3, 12, 0)
@@ -178,16 +178,14 @@ def test_an_environment_that_is_of_no_use_is_made_anew(course: Course):
         assert course.asked() == [VENV, TORCH, COURSE]
 
 
-def test_another_supported_python_starts_what_is_installed(course: Course):
-    course.start("lab")
-    course.asked()
-    (course.folder / "stand_ins/sitecustomize.py").write_text(f"import sys; sys.version_info = {OTHER}")
-    assert course.start("lab")[1] == "handed over: ['lab']\n"
-    assert "handed over" in course.start("site")[1]
-    assert course.asked() == [TORCH, f"{COURSE}[classroom]"]
+def test_another_supported_python_starts_what_is_installed(installed: Course):
+    (installed.folder / "stand_ins/sitecustomize.py").write_text(f"import sys; sys.version_info = {OTHER}")
+    assert installed.start("lab")[1] == "handed over: ['lab']\n"
+    assert "handed over" in installed.start("site")[1]
+    assert installed.asked() == [TORCH, f"{COURSE}[classroom]"]
     # Made anew, .venv is of the Python that makes it.
-    assert "anew" in course.start("--torch", "cpu", "lab")[1]
-    assert json.loads((course.folder / ".venv/installed.json").read_text())["python"] == "{}.{}".format(*OTHER)
+    assert "anew" in installed.start("--torch", "cpu", "lab")[1]
+    assert json.loads((installed.folder / ".venv/installed.json").read_text())["python"] == "{}.{}".format(*OTHER)
 
 
 def test_killed_installation_is_waited_for_and_repaired(course: Course):
@@ -213,29 +211,25 @@ def test_interrupted_installation_says_so_and_is_repaired(course: Course):
     assert course.asked() == [VENV, TORCH, COURSE]
 
 
-def test_without_a_network_what_was_installed_still_starts(course: Course):
-    course.start("lab")
-    course.asked()
-    status, said = course.start("slides", PIP_SAYS=NO_NETWORK)
-    assert (status, course.asked()) == (1, [TORCH])
+def test_without_a_network_what_was_installed_still_starts(installed: Course):
+    status, said = installed.start("slides", PIP_SAYS=NO_NETWORK)
+    assert (status, installed.asked()) == (1, [TORCH])
     assert "the package index cannot be reached" in said
-    assert course.start("lab") == (7, "handed over: ['lab']\n")
-    assert course.asked() == []
-    assert "handed over" in course.start("slides")[1]
-    assert VENV not in course.asked()
+    assert installed.start("lab") == (7, "handed over: ['lab']\n")
+    assert installed.asked() == []
+    assert "handed over" in installed.start("slides")[1]
+    assert VENV not in installed.asked()
 
 
-def test_an_update_stopped_before_it_changed_anything_changes_nothing(course: Course):
-    course.start("lab")
-    course.asked()
-    process = course.popen("slides", PIP_TAKES="30")
-    course.wait_for(TORCH)
+def test_an_update_stopped_before_it_changed_anything_changes_nothing(installed: Course):
+    process = installed.popen("slides", PIP_TAKES="30")
+    installed.wait_for(TORCH)
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert said.endswith("start.py: stopped. The same command goes on from here.\n")
-    course.asked()
-    assert course.start("lab") == (7, "handed over: ['lab']\n")
-    assert course.asked() == []
+    installed.asked()
+    assert installed.start("lab") == (7, "handed over: ['lab']\n")
+    assert installed.asked() == []
 
 
 @pytest.mark.parametrize("how", ["fails", "is interrupted", "is killed"])
@@ -260,14 +254,12 @@ def test_an_unfinished_update_is_finished_in_the_same_environment(course: Course
     assert course.start("site")[1] == "handed over: ['site']\n"
 
 
-def test_a_full_disk_leaves_the_environment_as_it_was(course: Course):
-    course.start("lab")
-    course.asked()
+def test_a_full_disk_leaves_the_environment_as_it_was(installed: Course):
     full = "import pathlib\nwrite = pathlib.Path.write_text\ndef write_text(path, text, *more):\n"
     full += "    write(path, '', *more)\n    if text: raise OSError(28, 'No space left on device')\n"
-    (course.folder / "stand_ins/sitecustomize.py").write_text(f"{full}pathlib.Path.write_text = write_text\n")
-    assert course.start("site") == (1, "Bringing .venv up to date:\nstart.py: [Errno 28] No space left on device\n")
-    assert course.start("lab")[1] == "handed over: ['lab']\n"
+    (installed.folder / "stand_ins/sitecustomize.py").write_text(f"{full}pathlib.Path.write_text = write_text\n")
+    assert installed.start("site") == (1, "Bringing .venv up to date:\nstart.py: [Errno 28] No space left on device\n")
+    assert installed.start("lab")[1] == "handed over: ['lab']\n"
 
 
 def test_an_interrupted_wait_for_another_installation_ends_in_one_line(course: Course):
@@ -496,20 +488,18 @@ def test_unknown_command_is_refused_before_anything_is_made(course: Course, word
     assert course.asked() == []
 
 
-def test_nothing_is_run_from_where_anyone_may_write(course: Course):
-    course.start("lab")
-    course.asked()
+def test_nothing_is_run_from_where_anyone_may_write(installed: Course):
     for name in (".", "warmup_course", ".venv"):
-        folder = (course.folder / name).resolve()
+        folder = (installed.folder / name).resolve()
         folder.mkdir(exist_ok=True)
         folder.chmod(0o777)
-        status, said = course.start("lab")
-        assert (status, course.asked()) == (1, [])
+        status, said = installed.start("lab")
+        assert (status, installed.asked()) == (1, [])
         assert said.startswith(f"start.py: every user of this machine may change what is in {folder}, so")
-        assert said.endswith(f"chmod -R o-w '{course.folder}'\n")
+        assert said.endswith(f"chmod -R o-w '{installed.folder}'\n")
         for safe in (0o1777, 0o775):  # as /tmp is; a group's folder
             folder.chmod(safe)
-            assert "handed over" in course.start("lab")[1]
+            assert "handed over" in installed.start("lab")[1]
 
 
 def test_a_file_system_that_keeps_no_modes_is_no_obstacle(course: Course):
@@ -564,12 +554,10 @@ def test_help_lists_every_command_and_installs_nothing(course: Course, arguments
     assert set(re.findall(r"^    python3 start\.py (\w+)", said, re.MULTILINE)) == {*commands, "bundle"}
 
 
-def test_help_of_a_command_brings_nothing_that_only_the_command_needs(course: Course):
-    course.start("lab")
-    course.asked()
+def test_help_of_a_command_brings_nothing_that_only_the_command_needs(installed: Course):
     for line in (["slides", "--help"], ["test", "-h"], ["class", "--help"]):
-        assert course.start(*line) == (7, f"handed over: {line}\n")
-        assert course.asked() == []
+        assert installed.start(*line) == (7, f"handed over: {line}\n")
+        assert installed.asked() == []
 
 
 def test_old_pythons_can_read_it():
