@@ -423,6 +423,38 @@ def test_without_the_optimizers_state_the_lr_is_the_schedulers_last() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.1 * SCHEDULE(6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_tensor_lr_stays_one_tensor_when_loading_writes_into_it(dtype: torch.dtype) -> None:
+    """A compiled step holds on to it."""
+    lr = torch.tensor(0.1, dtype=dtype)
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler = lambda_lr(optimizer, SCHEDULE)
+    scheduler.load_state_dict(saved(6)[1])
+    for step in (6, 7):
+        assert optimizer.param_groups[0]["lr"] is lr
+        assert lr.item() == pytest.approx(0.1 * SCHEDULE(step), rel=1e-6)
+        optimizer.step()
+        scheduler.step()
+
+
+class Ramp:
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __call__(self, step: int) -> float:
+        return min(1.0, (step + 1) / self.steps)
+
+
+def test_loading_leaves_a_callable_object_as_it_was() -> None:
+    ramp, optimizer = Ramp(50), fresh()
+    scheduler = lambda_lr(optimizer, ramp)
+    scheduler.load_state_dict(saved(9, Ramp(5))[1])
+    assert ramp.steps == 50
+    optimizer.step()
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 11 / 50)
+
+
 def everything(optimizer: Optimizer, scheduler: LRScheduler) -> str:
     return repr((optimizer.state_dict(), scheduler.state_dict(), vars(scheduler)))
 
@@ -448,6 +480,18 @@ def test_a_group_added_later_is_named_and_a_new_scheduler_goes_on() -> None:
     assert everything(optimizer, scheduler) == before
     lambda_lr(optimizer, lambda step: SCHEDULE(step + 1))
     assert [group["lr"] for group in optimizer.param_groups] == [0.1 * SCHEDULE(1), 0.03 * SCHEDULE(1)]
+
+
+@pytest.mark.parametrize(
+    "other", [Schedule(60, 5), Schedule(60, 50, count_from=0), Schedule(60, 50, decay="linear"), lambda step: 1.0]
+)
+def test_a_checkpoint_of_another_schedule_is_refused_and_changes_nothing(other: Callable[[int], float]) -> None:
+    optimizer = fresh()
+    scheduler = lambda_lr(optimizer, Schedule(60, 50))
+    before = everything(optimizer, scheduler)
+    with pytest.raises(ValueError, match=r"schedule differs.*50"):
+        scheduler.load_state_dict(saved(9, other)[1])
+    assert everything(optimizer, scheduler) == before
 
 
 def test_another_plan_is_refused_and_taken_on_purpose() -> None:
