@@ -106,11 +106,8 @@ def test_an_answer_has_gradients_and_cannot_switch_them_off() -> None:
 
 
 def test_the_code_of_a_hint_runs_in_its_lesson(capsys: pytest.CaptureFixture[str]) -> None:
-    [code] = (
-        hint.split("```python\n")[1].split("```")[0]
-        for hint in exercise("14_capstone/learning_rate").hints
-        if "```" in hint
-    )
+    [hint] = [hint for hint in exercise("14_capstone/learning_rate").hints if "```" in hint]
+    code = hint.split("```python\n")[1].split("```")[0]
     exec(code, {"Schedule": Schedule, "ramp": 80, "fall": "cosine", "peak": 0.3})  # the names that lesson 14 has
     scope: dict = {}
     exec(capsys.readouterr().out.partition("for step in")[0], scope)

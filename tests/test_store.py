@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -288,11 +289,8 @@ def test_threads_start_a_store_together(file: Path):
         for number in range(20):
             store.record("00_start_here", "question", name, str(number), "right")
 
-    threads = [threading.Thread(target=write, args=[name]) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcd"))
     assert {name: len(store.events(item=name)) for name in "abcd"} == dict.fromkeys("abcd", 20)
 
 
@@ -397,13 +395,8 @@ def test_a_damaged_file_is_kept_beside_and_what_can_be_read_is_kept_on(file: Pat
 
 
 def test_a_long_answer_is_recovered_too(file: Path):
-    long = (
-        "03_linear_warmup",
-        "exercise",
-        "03_linear_warmup/ramp",
-        "def ramp(step, W):\n" + "    # π\n" * 3000,
-        "done",
-    )
+    typed = "def ramp(step, W):\n" + "    # π\n" * 3000
+    long = ("03_linear_warmup", "exercise", "03_linear_warmup/ramp", typed, "done")
     for row in (RIGHT, long, OTHER):
         store.record(*row)
     file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
@@ -442,11 +435,8 @@ def test_a_damaged_file_that_cannot_be_mended_is_told_and_stays(file: Path, monk
 def test_threads_that_find_the_damage_together_mend_it_once(file: Path):
     fill(file)
     file.write_bytes(b"\xaa" * PAGE + file.read_bytes()[PAGE:])
-    threads = [threading.Thread(target=store.record, args=OTHER) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: store.record(*OTHER), range(6)))
     assert "60 answers could still be read" in news()
     assert len(recorded()) == 66
     assert [path.name for path in file.parent.glob("*damaged*")] == ["progress.damaged-1.sqlite3"]
