@@ -48,10 +48,8 @@ def test_single_values_replace_the_tasks():
 
 def test_a_value_of_an_earlier_sweep_replaces_the_tasks():
     rate = sweep(SMALL, peak_lr=[0.1, 0.2], seed=[0]).peak_lr[1]
-    xr.testing.assert_identical(
-        Budget(SMALL, 100).sweep(peak_lr=rate, seed=[5]),
-        sweep(SMALL, peak_lr=[0.2], seed=[5]).squeeze("peak_lr", drop=True),
-    )
+    runs = Budget(SMALL, 100).sweep(peak_lr=rate, seed=[5])
+    xr.testing.assert_identical(runs, sweep(replace(SMALL, peak_lr=0.2), seed=[5]))
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch):
@@ -127,10 +125,8 @@ def test_what_was_spent_outlives_the_kernel():
     assert later.left == later.bar.value == 70
     later.sweep(seed=[0])  # paid for on the earlier day
     assert later.left == 70
-    assert [(event.answer, event.state) for event in store.events("14_capstone", "sweep")] == [
-        ("10", "paid"),
-        ("20", "paid"),
-    ]
+    events = store.events("14_capstone", "sweep")
+    assert [(event.answer, event.state) for event in events] == [("10", "paid"), ("20", "paid")]
 
 
 def test_the_same_notebook_run_again_from_its_top_spends_nothing_twice():

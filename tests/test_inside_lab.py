@@ -1,5 +1,6 @@
 """The lab that shows recorded runs from the inside: moved as a browser moves it, through its controls."""
 
+from dataclasses import replace
 from io import BytesIO
 from itertools import product
 from typing import Any
@@ -21,14 +22,8 @@ NETWORK, LINEAR = MODELS
 
 
 def recorded(model: str, lr: float, warmup_steps: int) -> Any:
-    run = TrainConfig(
-        model=MODELS[model],
-        loss="squared_error",
-        peak_lr=lr,
-        warmup_steps=warmup_steps,
-        total_steps=STEPS,
-        device="cpu",
-    )
+    run = TrainConfig(model=MODELS[model], loss="squared_error", total_steps=STEPS, device="cpu")
+    run = replace(run, peak_lr=lr, warmup_steps=warmup_steps)
     data = run.load_data()
     probe = Probe(squared_error, data.x_train[:60], data.y_train[:60], every=5, first=3)
     return probe, train(run, on_start=probe.watch)

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -181,19 +182,10 @@ def test_a_position_beyond_the_controls_is_taken_as_far_as_they_go(pasted: dict[
 def test_the_training_lab_shows_what_a_sweep_gives() -> None:
     begin("03_linear_warmup", device="cpu", seed=0)
     lab = TrainingLab(SHORT, warmup_steps=10, hidden_layers=1, seeds=[3, 4, 5])
-    wanted = sweep(
-        TrainConfig(
-            model=lambda: MLP(hidden=[64]),
-            loss="cross_entropy",
-            peak_lr=0.25,
-            batch_size=32,
-            total_steps=40,
-            device="cpu",
-        ),
-        warmup_steps=[0, 5],
-        seed=[3, 4],
-    )
-    for name, value in {"warmup_steps": 5, "loss": "cross_entropy", "peak_lr": 0.25, "batch_size": 32}.items():
+    chosen: dict[str, Any] = {"loss": "cross_entropy", "peak_lr": 0.25, "batch_size": 32}
+    config = replace(SHORT, model=lambda: MLP(hidden=[64]), **chosen)
+    wanted = sweep(config, warmup_steps=[0, 5], seed=[3, 4])
+    for name, value in {"warmup_steps": 5, **chosen}.items():
         lab.controls[name].value = value
     lab.controls["n_seeds"].value = 2
     lab.wait()

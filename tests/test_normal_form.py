@@ -19,6 +19,10 @@ from warmup_course.authoring.normal_form import normalise, refresh
 from warmup_course.classroom import plots
 
 
+def display(data: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {"output_type": "display_data", "metadata": metadata, "data": data}
+
+
 def stream(text: str, name: str = "stdout") -> dict[str, Any]:
     return {"output_type": "stream", "name": name, "text": text}
 
@@ -35,7 +39,7 @@ def png(mode: str) -> str:
 
 
 def test_a_figure_is_stored_with_a_palette_and_keeps_its_colours():
-    output = {"output_type": "display_data", "metadata": {}, "data": {"image/png": png("RGBA")}}
+    output = display({"image/png": png("RGBA")})
     cells = [code("f()", execution_count=1, outputs=[output])]
     normal = normalise({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     [stored] = normal["cells"][0]["outputs"]
@@ -46,16 +50,8 @@ def test_a_figure_is_stored_with_a_palette_and_keeps_its_colours():
 
 
 def test_normal_form():
-    view = {
-        "output_type": "display_data",
-        "metadata": {},
-        "data": {normal_form.WIDGET_VIEW: {}, "text/plain": "HBox()"},
-    }
-    picture = {
-        "output_type": "display_data",
-        "metadata": {"image/png": {"alt": "a curve"}},
-        "data": {"image/png": png("P")},
-    }
+    view = display({normal_form.WIDGET_VIEW: {}, "text/plain": "HBox()"})
+    picture = display({"image/png": png("P")}, **{"image/png": {"alt": "a curve"}})
     result = {"output_type": "execute_result", "execution_count": 7, "metadata": {}, "data": {"text/plain": "3"}}
     noisy = code(
         "f()",
@@ -63,13 +59,9 @@ def test_normal_form():
         metadata={"tags": [], "execution": {"iopub.status.busy": "2026-01-01T00:00:00Z"}, "jupyter": {"x": 1}},
         outputs=[stream("a"), view, stream("b"), stream("c", "stderr"), picture, stream("d"), result],
     )
+    hello = {"cell_type": "markdown", "metadata": {}, "source": "hello"}
     notebook = {
-        "cells": [
-            {"cell_type": "markdown", "metadata": {}, "source": "hello"},
-            noisy,
-            code(""),
-            code("1", execution_count=9),
-        ],
+        "cells": [hello, noisy, code(""), code("1", execution_count=9)],
         "metadata": {"widgets": {"application/vnd.jupyter.widget-state+json": {}}, "papermill": {"duration": 3}},
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -81,13 +73,8 @@ def test_normal_form():
     assert normal["cells"][0]["id"] == "cell-0"
     cell = normal["cells"][1]
     assert cell["metadata"] == {"jupyter": {"source_hidden": True, "x": 1}, "tags": ["hide-input"]}
-    assert cell["outputs"] == [
-        stream("ab"),
-        stream("c", "stderr"),
-        picture,
-        stream("d"),
-        result | {"execution_count": 1},
-    ]
+    counted = result | {"execution_count": 1}
+    assert cell["outputs"] == [stream("ab"), stream("c", "stderr"), picture, stream("d"), counted]
     assert [cell.get("execution_count") for cell in normal["cells"]] == [None, 1, None, 2]
     assert normalise(normal) == normal
 

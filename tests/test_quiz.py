@@ -173,11 +173,8 @@ def test_that_several_choices_may_hold_is_said_and_chosen_is_no_tick() -> None:
     for question, signs in ((SINGLE, "○●"), (SEVERAL, "□■")):
         card = card_of(question)
         choose(card, card.options()[1])
-        assert [button.description for button in card.input.buttons] == [
-            f"{signs[0]} A",
-            f"{signs[1]} B",
-            f"{signs[0]} C",
-        ]
+        chosen = [f"{signs[0]} A", f"{signs[1]} B", f"{signs[0]} C"]
+        assert [button.description for button in card.input.buttons] == chosen
         assert {button.icon for button in card.input.buttons} == {""}
 
 

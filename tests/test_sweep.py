@@ -545,12 +545,8 @@ def test_on_epoch_is_given_what_shorter_sweeps_end_with():
 
 def test_on_epoch_knows_runs_that_have_not_begun():
     seen = []
-    sweep(
-        TrainConfig(total_steps=10),
-        on_epoch=lambda so_far: seen.append(so_far()),
-        optimizer=["SGD", "Adam"],
-        seed=range(2),
-    )
+    base = TrainConfig(total_steps=10)
+    sweep(base, on_epoch=lambda so_far: seen.append(so_far()), optimizer=["SGD", "Adam"], seed=range(2))
     assert (seen[0].outcome.sel(optimizer="SGD") != "").all()
     assert (seen[0].outcome.sel(optimizer="Adam") == "").all()
     assert seen[0].lr.sel(optimizer="Adam").isnull().all()
