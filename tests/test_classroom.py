@@ -103,11 +103,8 @@ def test_a_learner_is_told_how_often_a_failing_claim_holds(
     statement: str, known: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("WARMUP_COURSE_STRICT", raising=False)
-    rows = [
-        Evidence(lesson, "rare, so", held, 40, None, None, None, None)
-        for lesson, held in (("02_high_lr_instability", 7), ("03_linear_warmup", 39))
-    ]
-    write_csv(rows, tmp_path / "evidence.csv")
+    held = {"02_high_lr_instability": 7, "03_linear_warmup": 39}
+    write_csv([Evidence(lesson, "rare, so", times, 40) for lesson, times in held.items()], tmp_path / "evidence.csv")
     monkeypatch.setattr("warmup_course.classroom.lesson.EVIDENCE", tmp_path / "evidence.csv")
     begin("03_linear_warmup", device="cpu", seed=0).claim(statement, False)
     assert capsys.readouterr().out.splitlines()[-1] == f"✘ does not hold at this seed: {statement}{known}"

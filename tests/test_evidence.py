@@ -99,7 +99,7 @@ def test_a_prediction_counts_where_it_has_its_most_frequent_answer() -> None:
 
 
 ROWS = [
-    Evidence("03", 'sure, "quoted" | piped', 40, 40, None, None, None, None),
+    Evidence("03", 'sure, "quoted" | piped', 40, 40),
     Evidence("03", "close", 40, 40, 0.91, ">", 0.9, 1.2),
     Evidence("04", "wide", 40, 40, 12.0, "<=", 30.0, 8.1),
     Evidence("04", "lucky", 39, 40, 0.5, ">", 0.4, 9.0),

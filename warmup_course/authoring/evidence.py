@@ -55,7 +55,7 @@ class Evidence:
         claim: the sentence.
         held: at how many seeds it held.
         seeds: of how many.
-        left, sign, right: the two sides of the comparison, each averaged over the seeds.
+        left, sign, right: the two sides of the comparison, each averaged over the seeds, where they are numbers.
         deviations: by how many standard deviations (over the seeds) the two sides lie apart in the direction claimed.
     """
 
@@ -63,10 +63,10 @@ class Evidence:
     claim: str
     held: int
     seeds: int
-    left: float | None
-    sign: str | None
-    right: float | None
-    deviations: float | None
+    left: float | None = None
+    sign: str | None = None
+    right: float | None = None
+    deviations: float | None = None
 
 
 # ---- one lesson at one seed -----------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def _answer(lesson: str, question: str, runs: Sequence[Measured]) -> Evidence:
     answers = Counter(run.answers[question] for run in runs if question in run.answers)
     [(answer, held)] = answers.most_common(1)
     text = f"{PREDICTION}{' '.join(question.split())} {answer}"
-    return Evidence(lesson, text, held, len(runs), None, None, None, None)
+    return Evidence(lesson, text, held, len(runs))
 
 
 def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
@@ -222,7 +222,7 @@ def _row(lesson: str, statement: str, runs: Sequence[Measured]) -> Evidence:
     made = [claim for claims in by_run for claim in claims]
     pairs = [(c.left, c.right) for c in made if c.left is not None and c.right is not None]
     if len(pairs) < len(made) or not all(math.isfinite(side) for pair in pairs for side in pair):
-        return Evidence(lesson, statement, held, len(runs), None, None, None, None)
+        return Evidence(lesson, statement, held, len(runs))
     left, right = (statistics.fmean(side) for side in zip(*pairs, strict=True))
     sign = made[0].sign
     margins = [(a - b if sign in (">", ">=") else b - a) for a, b in pairs]
@@ -253,8 +253,8 @@ def weakest_first(rows: Iterable[Evidence]) -> list[Evidence]:
 def summary(rows: Sequence[Evidence]) -> str:
     """How a lesson's claims fared, those apart that have no margin; its predictions do not count.
 
-    >>> numbers, yes = (1.0, ">", 0.0, 2.0), (None,) * 4
-    >>> summary([Evidence("03", claim, 39, 40, *sides) for claim, sides in zip("abc", (numbers, numbers, yes))])
+    >>> numbers = 1.0, ">", 0.0, 2.0
+    >>> summary([Evidence("03", claim, 39, 40, *sides) for claim, sides in zip("abc", (numbers, numbers, ()))])
     '3 claims: the 2 that compare varying numbers held in 78 of 80 checks, the other 1 in 39 of 40'
     """
     claims = [row for row in rows if not row.claim.startswith(PREDICTION)]
