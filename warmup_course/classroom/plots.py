@@ -128,10 +128,9 @@ def arm_looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     >>> arm_looks(["32 warmup steps", "no warmup"])["no warmup"] == {"color": WITHOUT_WARMUP, "linestyle": "--"}
     True
     """
-    labels = [
+    labels = elements("labels", labels.keys() if isinstance(labels, Mapping) else labels, least=0)
+    for label in labels:
         text("labels", label)
-        for label in elements("labels", labels.keys() if isinstance(labels, Mapping) else labels, least=0)
-    ]
     colours = cycle(colour for colour in COLOURS if colour != WITHOUT_WARMUP)
     styles = cycle(style for style in LINE_STYLES if style != "--")
     without = {"color": WITHOUT_WARMUP, "linestyle": "--"}

@@ -176,11 +176,10 @@ class ChoiceCard(QuestionCard):
         if not chosen:
             return "Choose one first." if self.question["kind"] == "single" else "Choose at least one first."
         wanted = [number for number, choice in enumerate(choices) if choice.get("right")]
-        wrongly_judged = sorted(set(chosen) ^ set(wanted))
-        explained = chosen if self.question["kind"] == "single" or not wrongly_judged else wrongly_judged
         if self.question["kind"] == "single":
-            why = choices[explained[0]]["why"]
+            why = choices[chosen[0]]["why"]
         else:
+            explained = sorted(set(chosen) ^ set(wanted)) or chosen  # those judged wrongly, if any
             why = "\n" + "\n".join(f"- {ascii_uppercase[n]}: {why_of(choices[n])}" for n in explained)
         return chosen == wanted, "; ".join(choices[number]["text"].strip() for number in chosen), why
 
@@ -215,11 +214,11 @@ class NumberCard(QuestionCard):
 
     def verdict(self) -> Verdict | str:
         entered = self.input.value.strip()
+        if not entered:
+            return "Enter a number first."
         number = number_in(entered)
         if number is None:
-            return (
-                f"{entered!r} is no number. Write it like 0.05, 5e-2 or 1/20." if entered else "Enter a number first."
-            )
+            return f"{entered!r} is no number. Write it like 0.05, 5e-2 or 1/20."
         tolerance = self.question["tolerance"]
         if abs(number - self.question["answer"]) <= tolerance:
             return True, entered, self.question["because"]
@@ -250,9 +249,7 @@ def number_in(text: str) -> float | None:
     """
     text = re.sub(r"\b[1-9]\d{0,2}(,\d{3})+\b", lambda found: found[0].replace(",", ""), text)
     try:
-        top, *bottom = (
-            float(part) for part in text.replace(",", ".").replace("\N{MINUS SIGN}", "-").split("/", maxsplit=1)
-        )
+        top, *bottom = map(float, text.replace(",", ".").replace("\N{MINUS SIGN}", "-").split("/", maxsplit=1))
         number = top / bottom[0] if bottom else top
     except (ValueError, ZeroDivisionError):
         return None

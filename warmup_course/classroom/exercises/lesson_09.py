@@ -46,15 +46,13 @@ def judge_recipe(answer: Any) -> str:
             ]
             raise not_yet(f"{shown}, as peak LR,", lr, 0.03125 * ratio, likely)
         if not close(total, 15 * epoch):
+            in_each = "Each *epoch* ends with a smaller batch, so round up in each epoch."
             likely = [
                 (15 * 90, "Those are the steps of batch 16. The epochs stay, not the steps."),
                 (15 * (1437 // batch_size), "The last, smaller batch of each epoch is a step too."),
                 (15 * 1437 / batch_size, "There are no parts of a step: each epoch ends with a smaller batch."),
-                (
-                    math.ceil(15 * 1437 / batch_size),
-                    "Each *epoch* ends with a smaller batch, so round up in each epoch.",
-                ),
-                (15 * 1437 // batch_size, "Each *epoch* ends with a smaller batch, so round up in each epoch."),
+                (math.ceil(15 * 1437 / batch_size), in_each),
+                (15 * 1437 // batch_size, in_each),
                 (
                     15 * 90 / ratio,
                     "The 90 batches of an epoch do not divide evenly: count the batches anew, and round up.",

@@ -80,12 +80,11 @@ end_factor=0.0, count_from=1), True)
         reached: Callable[["ScheduleLab"], bool] | None = None,
     ) -> None:
         instance("schedule", schedule, Schedule, "a Schedule")
-        if compare is not None:
-            instance("compare", compare, Schedule, "a Schedule or None")
+        instance("compare", compare, Schedule | None, "a Schedule or None")
         if compare_peak_lr is not None:
             real_number("compare_peak_lr", compare_peak_lr, *PEAK_LRS)
-        if compare is None and compare_peak_lr is not None:
-            raise ValueError(f"compare_peak_lr must be None without compare, got {compare_peak_lr!r}")
+            if compare is None:
+                raise ValueError(f"compare_peak_lr must be None without compare, got {compare_peak_lr!r}")
         settings: dict[str, Any] = {**asdict(schedule), "peak_lr": peak_lr, "compared": None}
         if compare is not None:
             other = peak_lr if compare_peak_lr is None else compare_peak_lr
