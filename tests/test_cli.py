@@ -142,7 +142,7 @@ def test_lab_starts_a_hubs_server_as_it_is_told_to(course, monkeypatch, capsys):
 
 def test_a_wheel_sends_authors_to_a_clone(monkeypatch, capsys):
     monkeypatch.setattr(cli, "IN_CLONE", False)
-    for command in ("test", "refresh", "bench"):
+    for command in ("test", "refresh", "evidence", "bench"):
         assert cli.main([command]) == 2
         told = f"warmup-course: {command} is for authors, and works in a clone of the course only\n"
         assert capsys.readouterr().err == told

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import lessons
 import pytest
-from nbformat import v4, validate, write
+from nbformat import validate
+from small_lessons import code, write_lesson
 
 from warmup_course import lesson_files
 from warmup_course.authoring.evidence import (
@@ -42,11 +43,8 @@ CELLS = [
 
 
 def notebook(folder: Path, *cells: str) -> Path:
-    made = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
-    made.cells[0].metadata["tags"] = ["parameters"]
-    path = folder / "03_linear_warmup.ipynb"
-    write(made, path)
-    return path
+    parameters, *others = cells
+    return write_lesson(folder / "03_linear_warmup.ipynb", *map(code, others), parameters=parameters)
 
 
 def test_claims_are_recorded_with_their_sides_and_none_is_raised(tmp_path: Path) -> None:
