@@ -1,11 +1,14 @@
 """Each checker is fed what learners hand in: nothing, typical mistakes, and right answers in other words."""
 
 import inspect
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from keys import RIGHT, WRONG
+from lessons import each_lesson, sources
 from pretended_browser import is_shown
 
 from warmup_course import Schedule
@@ -33,7 +36,15 @@ def check(task: Exercise, answer: object, said: list) -> str:
 
 
 def test_every_exercise_is_tried() -> None:
-    assert set(WRONG) == set(RIGHT) == set(EXERCISES)
+    for what, tried in (("wrong", WRONG), ("right", RIGHT)):
+        assert set(tried) == set(EXERCISES), f"tests/keys/ has {what} answers to each exercise, and to no other"
+
+
+@each_lesson
+def test_every_exercise_stands_in_its_lesson(lesson: Path) -> None:
+    code = "\n".join(sources(lesson, "code"))
+    there = {f"{lesson.stem}/{name}" for name in re.findall(rf'exercise\("{lesson.stem}/(\w+)"\)', code)}
+    assert there == {name for name, task in EXERCISES.items() if task.lesson == lesson.stem}
 
 
 @pytest.mark.parametrize(

@@ -223,8 +223,9 @@ FALLS: list[tuple[Any, float, list[float]]] = [
 def test_each_shape_has_its_entry_its_formula_in_words_and_values_by_hand() -> None:
     assert (get_args(Warmup), get_args(Decay)) == (tuple(WARMUPS), tuple(DECAYS))
     ramps, falls = str(Schedule.__doc__).split("[W, W + S)")
-    assert [name for name in WARMUPS if f" {name}: " not in ramps] == []
-    assert [name for name in DECAYS if f" {name}: " not in falls] == []
+    row = "the docstring of Schedule has a row for each"
+    assert [name for name in WARMUPS if f" {name}: " not in ramps] == [], row
+    assert [name for name in DECAYS if f" {name}: " not in falls] == [], row
     assert {fields["warmup"] for fields, _ in RAMPS} == {*WARMUPS}
     assert {decay for decay, _, _ in FALLS} == {*DECAYS}
 
