@@ -4,6 +4,7 @@ Its proxy is npm's: ``npm install --global configurable-http-proxy``. With -s, p
 """
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -75,6 +76,7 @@ def hub(clone: Path, tmp_path: Path) -> Iterator[tuple[str, psutil.Process]]:
     finally:
         process.terminate()  # it ends the learners' servers and its proxy
         process.wait(timeout=60)
+        logging.getLogger("jupyterhub").warning(log.read_text("utf-8"))  # shown where the test fails
 
 
 class Learner:

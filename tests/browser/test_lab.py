@@ -91,7 +91,7 @@ def has_changed(lab, picture: str) -> None:
 
 def assert_all_sliders_move(notebook: OpenNotebook) -> int:
     """Move each slider with the arrow keys, and see its lab's picture change; the number of sliders."""
-    for more in notebook.page.get_by_text("more controls").all():
+    for more in notebook.page.locator("summary", has_text="more controls").all():
         more.click()
     for decay in notebook.page.get_by_label("decay shape").all():
         decay.select_option("cosine")  # without a decay, two sliders of that lab have nothing to do

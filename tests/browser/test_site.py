@@ -176,7 +176,7 @@ def test_a_prediction_hides_what_follows_until_it_is_locked_and_is_remembered(op
     page = opened("03_linear_warmup")
     forms, reveals = page.locator(".wc-open"), page.locator(".wc-reveal")
     assert forms.count() == reveals.count() > 2
-    later = page.get_by_text("The map is yours to walk through")
+    later = page.get_by_text("Walk through the map")
     assert [form.is_visible() for form in forms.all()] == [True] + [False] * (forms.count() - 1)
     assert not any(reveal.is_visible() for reveal in reveals.all())
     assert not later.is_visible()
